@@ -1,0 +1,170 @@
+"""One transactional producer a shard: everything of a transaction, or nothing, becomes visible.
+
+The order and the deadlines follow ``docs/adr/0002-exactly-once.md``. After any error a producer is discarded and
+never used again, and the outcome of a commit is never guessed: whoever owns the shard reads its state anew.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidTransactionTimeout,
+    KafkaConnectionError,
+    KafkaError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnknownTopicOrPartitionError,
+)
+
+from backbone import points
+from backbone.errors import BackboneError, FatalError, FencedError, TransientError, UnreachableError
+from backbone.event import Message
+from backbone.kafka import guards
+from backbone.kafka.connection import KafkaConnection
+
+REQUEST_TIMEOUT_MS: Final = 15_000
+TRANSACTION_TIMEOUT_MS: Final = 30_000
+SEND_DEADLINE_SECS: Final = 10.0
+COMMIT_DEADLINE_SECS: Final = 10.0
+START_DEADLINE_SECS: Final = 40.0
+MAX_BATCH_BYTES: Final = 524_288
+
+log = structlog.get_logger(__name__)
+# A client that cannot connect says so at every try; we say it once, with a code.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+Batches = Mapping[tuple[str, int], Sequence[Message]]
+"""The messages of one transaction by topic and partition."""
+
+
+class TransactionalProducer:
+    """Publish transactions under one transactional id; starting fences every earlier owner of the id."""
+
+    def __init__(self, connection: KafkaConnection, transactional_id: str) -> None:
+        """Prepare; nothing is sent before ``start``."""
+        guards.install()
+        self.transactional_id = transactional_id
+        self._producer = AIOKafkaProducer(
+            **connection.options(),
+            transactional_id=transactional_id,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            retry_backoff_ms=100,
+        )
+
+    async def start(self) -> None:
+        """Fence earlier owners and settle their open transaction.
+
+        Raises UnreachableError when the broker does not answer or refuses the credentials, FatalError when the
+        transactional id is not ours to use. On any error the producer has been discarded.
+        """
+        try:
+            await asyncio.wait_for(self._producer.start(), START_DEADLINE_SECS)
+        except BaseException as error:
+            await self.discard()
+            raise classified(error) from error
+
+    async def publish(self, batches: Batches, recorded_at: str) -> None:
+        """Commit one transaction; ``recorded_at`` (RFC 3339) becomes the events' ``ce_recordedtime``.
+
+        Returns when it is committed. Anything else raises, the producer has then been discarded, and whether the
+        transaction was committed is unknown until the state has been read again.
+        """
+        try:
+            await self._publish(batches, recorded_at)
+        except BaseException as error:
+            await self.discard()
+            raise classified(error) from error
+
+    async def _publish(self, batches: Batches, recorded_at: str) -> None:
+        producer = self._producer
+        recorded = ("ce_recordedtime", recorded_at.encode())
+        points.reached("transaction.before-begin")
+        await producer.begin_transaction()
+        points.reached("transaction.begun")
+        futures: list[asyncio.Future[Any]] = []
+        async with asyncio.timeout(SEND_DEADLINE_SECS):
+            for (topic, partition), messages in batches.items():
+                builder = producer.create_batch()
+                for key, value, headers in messages:
+                    headers.append(recorded)
+                    if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                        futures.append(await self._send(builder, topic, partition))
+                        builder = producer.create_batch()
+                        if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                            message = f"a message for {topic} is larger than {MAX_BATCH_BYTES:,} bytes"
+                            raise FatalError(message, code="feed.message-too-large")
+                futures.append(await self._send(builder, topic, partition))
+                points.reached("transaction.batch-sent")
+            await asyncio.gather(*futures)
+        points.reached("transaction.all-sent")
+        points.reached("commit.before")
+        await asyncio.wait_for(producer.commit_transaction(), COMMIT_DEADLINE_SECS)
+        points.reached("commit.answered")
+
+    async def _send(self, builder: Any, topic: str, partition: int) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = await self._producer.send_batch(builder, topic, partition=partition)
+        future.add_done_callback(guards._retrieve)
+        return future
+
+    async def discard(self) -> None:
+        """End in at most a few seconds, whatever state the broker is in; safe to call twice."""
+        await guards.discard(self._producer)
+
+    async def close(self) -> None:
+        """End in an orderly way when nothing is in flight; falls back to ``discard`` after two seconds."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), guards.DISCARD_DEADLINE_SECS)
+        except (Exception, asyncio.CancelledError):
+            await self.discard()
+
+
+def classified(error: BaseException) -> BaseException:
+    """Return the error that says what to do about a client's error; cancellation and ours pass unchanged."""
+    if isinstance(error, BackboneError | asyncio.CancelledError | KeyboardInterrupt | SystemExit):
+        return error
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    name = type(cause).__name__
+    for kind, code, text, guidance in _CLASSES:
+        if isinstance(error, kind) or isinstance(cause, kind):
+            made = _MADE[code](text.format(name=name), code=code, guidance=guidance)
+            return made
+    if isinstance(error, KafkaError | TimeoutError | AssertionError):
+        return TransientError(f"the transaction failed with {name}; its state will be read again", code="broker.failed")
+    return error
+
+
+_CLASSES: Final[tuple[tuple[type[BaseException], str, str, str], ...]] = (
+    (ProducerFenced, "feed.fenced", "another process took over the transactional id, or it timed out",
+     "one worker at a time owns a shard; if this repeats, look for a second deployment with the same organisation"
+     " and `deployment`"),
+    (TransactionalIdAuthorizationFailed, "broker.transactional-id-denied", "the broker denies our transactional id",
+     "grant WRITE and DESCRIBE on the transactional ids with the organisation's prefix"),
+    (TopicAuthorizationFailedError, "broker.topic-denied", "the broker denies a topic",
+     "grant WRITE and DESCRIBE on the topics with the organisation's prefix"),
+    (InvalidTransactionTimeout, "broker.transaction-timeout", "the broker's transaction.max.timeout.ms is too low",
+     f"raise it to at least {TRANSACTION_TIMEOUT_MS}"),
+    (UnknownTopicOrPartitionError, "topic.missing", "a topic or a partition is missing",
+     "run `backbone topics apply`"),
+    (KafkaConnectionError, "broker.unreachable", "the broker is unreachable or rejects the credentials ({name})",
+     "look at kafka.bootstrap_servers, the network and the credentials"),
+)  # fmt: skip
+
+_MADE: Final[Mapping[str, type[BackboneError]]] = {
+    "feed.fenced": FencedError,
+    "broker.transactional-id-denied": FatalError,
+    "broker.topic-denied": FatalError,
+    "broker.transaction-timeout": FatalError,
+    "topic.missing": TransientError,
+    "broker.unreachable": UnreachableError,
+}

@@ -1,0 +1,157 @@
+"""Reading topics: a shard's state to its true end, and topics as people and commands see them. Read-committed."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from backbone.errors import TransientError
+from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.producer import classified
+
+STATE_READ_DEADLINE_SECS: Final = 45.0
+"""Longer than the transaction time-out and the broker's clean-up interval together."""
+
+POLL_MS: Final = 200
+
+From = Literal["earliest", "latest"] | int
+"""Where to begin: at the start, at the end, or at a time in milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRecord:
+    """One record as a subscriber sees it. ``timestamp_ms`` is milliseconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@asynccontextmanager
+async def consumer(connection: KafkaConnection, *, committed: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
+    """Open a consumer without a group; errors become ours."""
+    client = AIOKafkaConsumer(
+        **connection.options(),
+        isolation_level="read_committed" if committed else "read_uncommitted",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        request_timeout_ms=15_000,
+    )
+    try:
+        await client.start()
+        yield client
+    except (KafkaError, AssertionError) as error:
+        raise classified(error) from error
+    finally:
+        await asyncio.shield(client.stop())
+
+
+async def read_state(
+    connection: KafkaConnection,
+    topic: str,
+    partition: int,
+    apply: Callable[[bytes, bytes | None], None],
+    deadline_secs: float = STATE_READ_DEADLINE_SECS,
+) -> int:
+    """Give every committed record of a partition to ``apply``, up to its high watermark; return how many.
+
+    MUST be called after the transactional ids of all shards of the partition were initialised. Reading to the last
+    stable offset is not enough: a sibling's open transaction would hide a newer checkpoint of ours. Raises
+    TransientError ``state.offset-stuck`` when a hanging transaction holds readers back; what was read is then void.
+    """
+    place = TopicPartition(topic, partition)
+    async with consumer(connection, committed=False) as uncommitted:
+        high_watermark: int = (await uncommitted.end_offsets([place]))[place]
+    count = 0
+    async with consumer(connection) as client:
+        client.assign([place])
+        await client.seek_to_beginning(place)
+        position = 0
+        try:
+            async with asyncio.timeout(deadline_secs):
+                while (position := await client.position(place)) < high_watermark:
+                    fetched = await client.getmany(place, timeout_ms=POLL_MS)
+                    for record in fetched.get(place, ()):
+                        if record.offset < high_watermark:
+                            count += 1
+                            apply(record.key or b"", record.value)
+        except TimeoutError:
+            message = f"the last stable offset of {topic}/{partition} is stuck at {position} below {high_watermark}"
+            guidance = "find and abort the hanging transaction with kafka-transactions.sh; see the runbook"
+            raise TransientError(message, code="state.offset-stuck", guidance=guidance) from None
+    return count
+
+
+async def partition_counts(connection: KafkaConnection, topics: Sequence[str]) -> dict[str, int]:
+    """Return the number of partitions of every topic that exists among those asked for."""
+    async with consumer(connection) as client:
+        await client._client.set_topics(list(topics))
+        found = {topic: client.partitions_for_topic(topic) for topic in topics}
+    return {topic: len(partitions) for topic, partitions in found.items() if partitions}
+
+
+async def matching_topics(connection: KafkaConnection, patterns: Sequence[str]) -> list[str]:
+    """Return the names of the topics that one of the regular expressions matches in full."""
+    async with consumer(connection) as client:
+        names = await client.topics()
+    compiled = [re.compile(pattern) for pattern in patterns]
+    return sorted(name for name in names if any(pattern.fullmatch(name) for pattern in compiled))
+
+
+async def read_topics(
+    connection: KafkaConnection,
+    topics: Sequence[str],
+    *,
+    begin: From = "earliest",
+    follow: bool = False,
+) -> AsyncIterator[TopicRecord]:
+    """Yield the committed records of topics, in order within a partition.
+
+    Ends where the topics end now, or goes on for ever with ``follow``. Topics that do not exist are passed over.
+    """
+    async with consumer(connection) as client:
+        await client._client.set_topics(list(topics))
+        places = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            for partition in sorted(client.partitions_for_topic(topic) or ())
+        ]
+        if not places:
+            return
+        client.assign(places)
+        await _seek(client, places, begin)
+        ends: Mapping[Any, int] = {} if follow else await client.end_offsets(places)
+        while follow or places:
+            if not follow:
+                places = [place for place in places if await client.position(place) < ends[place]]
+                if not places:
+                    return
+            for records in (await client.getmany(*places, timeout_ms=POLL_MS)).values():
+                for record in records:
+                    if follow or record.offset < ends[TopicPartition(record.topic, record.partition)]:
+                        yield TopicRecord(
+                            record.topic, record.partition, record.offset, record.timestamp,
+                            record.key, record.value, tuple(record.headers),
+                        )  # fmt: skip
+
+
+async def _seek(client: AIOKafkaConsumer, places: Sequence[TopicPartition], begin: From) -> None:
+    if begin == "earliest":
+        await client.seek_to_beginning(*places)
+    elif begin == "latest":
+        await client.seek_to_end(*places)
+    else:
+        found = await client.offsets_for_times(dict.fromkeys(places, begin))
+        ends = await client.end_offsets(places)
+        for place in places:
+            at = found[place]
+            client.seek(place, ends[place] if at is None else at.offset)
