@@ -13,8 +13,8 @@ from backbone.errors import OversizeError, SchemaError
 from schemas.shared import Event, PartialDate, categories
 
 Headers = list[tuple[str, bytes]]
-Message = tuple[bytes, bytes, Headers]
-"""Key, value and headers of one Kafka record."""
+Message = tuple[bytes, bytes | None, Headers]
+"""Key, value and headers of one Kafka record; only a tombstone of a compacted topic has no value."""
 
 EVENT_MAX_BYTES = 65_536
 """An event with its key and headers is never larger on the wire; larger data needs a claim check."""
@@ -161,5 +161,5 @@ def structured(message: Message) -> dict[str, object]:
         name.removeprefix("ce_"): content for name, content in attributes.items() if name.startswith("ce_")
     }
     event["datacontenttype"] = attributes.get("content-type", "application/json")
-    event["data"] = value.decode()
+    event["data"] = (value or b"null").decode()
     return event

@@ -21,6 +21,8 @@ from schemas.shared import Event
 
 BATCH_RECORDS = 5_000
 BATCH_PARTITION_BYTES = 480 * 1_024
+REJECT_OVERHEAD_BYTES = 1_500
+"""What a reject takes beside its raw record: its other fields, its headers and its entry in the state."""
 UNEXPECTED_IN_A_ROW = 100
 
 Partitioner = Callable[[str, bytes], int]
@@ -34,6 +36,7 @@ class Batch:
     messages: dict[tuple[str, int], list[Message]] = field(default_factory=dict)
     bytes: dict[tuple[str, int], int] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
+    reject_bytes: int = 0
     hashes: list[int] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     records: int = 0
@@ -109,10 +112,12 @@ class Pipeline:
         self._translate = adapter.translate
         self._dedupe = seen.capacity > 0
 
-    def process(self, raw: RawRecord | Malformed, number: int, offset_of: Callable[[], int | None]) -> str:
+    def process(
+        self, raw: RawRecord | Malformed, number: int, offset_of: Callable[[], int | None], known_identity: str = ""
+    ) -> str:
         """Take one record; return its outcome. ``offset_of`` is asked for the byte offset only where it is needed.
 
-        Raises FatalError after ``UNEXPECTED_IN_A_ROW`` records in a row made ``translate`` fail.
+        ``known_identity`` stands in for the adapter's, for a record that was repaired after it was rejected. Raises FatalError after ``UNEXPECTED_IN_A_ROW`` records in a row made ``translate`` fail.
         """
         batch = self.batch
         batch.records += 1
@@ -122,7 +127,7 @@ class Pipeline:
             if raw.__class__ is Malformed:
                 assert isinstance(raw, Malformed)  # noqa: S101 - for the type checker; the class was compared above
                 return self._reject(raw.raw, raw.code, raw.message, number, offset_of, b"", field_name=raw.field)
-            identity = self._identity_of(raw).encode()  # type: ignore[arg-type]  # not Malformed, see above
+            identity = (known_identity or self._identity_of(raw)).encode()  # type: ignore[arg-type]  # not Malformed, see above
             digest = self._digest.copy()
             digest.update(identity)
             record_hash = int.from_bytes(digest.digest()[:8], "big")
@@ -244,7 +249,7 @@ class Pipeline:
         legacy_code: str = "",
     ) -> str:
         facts = self.facts
-        kept, cut = bounded_raw(raw)
+        kept, size, cut = bounded_raw(raw)
         case = ""
         if self._case_of is not None and identity:
             try:
@@ -258,9 +263,12 @@ class Pipeline:
             code=code, message=message, field=field_name, legacy_code=legacy_code,
             document=facts.document, document_sha256=facts.sha256, layout=facts.layout,
             record_number=number, offset=offset_of(), sequence=f"{facts.ordinal:08d}-{number:09d}",
-            case_hash=case, identified=bool(identity), rejected_at=facts.now, raw=kept, raw_cut=cut,
+            case_hash=case, identity=identity.decode(), rejected_at=facts.now, raw=kept, raw_cut=cut,
         )  # fmt: skip
         self.batch.rejects.append(reject)
+        self.batch.reject_bytes += size + REJECT_OVERHEAD_BYTES
+        if self.batch.reject_bytes > BATCH_PARTITION_BYTES:
+            self.batch.full = True
         self.open_rejects[reject.id] = case
         if self.hold_case and case:
             self.held_cases.add(case)

@@ -43,7 +43,8 @@ class Reject(BaseModel):
     offset: int | None = None
     sequence: str
     case_hash: str = ""
-    identified: bool = True
+    identity: str = ""
+    """The record's identity as the adapter gave it; a repaired record keeps it, and so its events their ids."""
     rejected_at: str
     raw: dict[str, Any]
     raw_cut: bool = False
@@ -61,8 +62,8 @@ def raw_identity(raw: Mapping[str, Any]) -> bytes:
     return b"raw:" + orjson.dumps(raw, option=orjson.OPT_SORT_KEYS, default=str)
 
 
-def bounded_raw(raw: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Return the raw record as JSON can hold it, or its size and digest where it is over ``RAW_MAX_BYTES``.
+def bounded_raw(raw: Mapping[str, Any]) -> tuple[dict[str, Any], int, bool]:
+    """Return the raw record as JSON can hold it and its bytes; only size and digest where over ``RAW_MAX_BYTES``.
 
     Text that is no Unicode (a lone surrogate) is kept readable by its escape.
     """
@@ -71,8 +72,8 @@ def bounded_raw(raw: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     except TypeError:
         encoded = orjson.dumps(_escaped(raw), default=str)
     if len(encoded) > RAW_MAX_BYTES:
-        return {"sha256": hashlib.sha256(encoded).hexdigest(), "size_bytes": len(encoded)}, True
-    return orjson.loads(encoded), False
+        return {"sha256": hashlib.sha256(encoded).hexdigest(), "size_bytes": len(encoded)}, 0, True
+    return orjson.loads(encoded), len(encoded), False
 
 
 def _escaped(value: object) -> object:

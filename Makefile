@@ -1,0 +1,58 @@
+# `make` alone lists what there is. PYTHON names another interpreter: make setup PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo bench chaos up test-compose lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Install everything into .venv
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Backbone needs Python 3.11 or later; name one with: make PYTHON=python3.12" >&2; exit 2; }
+	@echo "Installing into $(VENV) ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+check: setup ## Lint, types, import rules, schemas
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/backbone schemas check
+
+test: setup ## Every test, on a real Kafka, never skipping
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q
+
+demo: setup ## The main job, end to end, on an embedded Kafka (KEEP=1 leaves it up)
+	@$(BIN)/backbone demo $(if $(KEEP),--keep)
+
+bench: setup ## Measure the pipeline and the whole path
+	@$(BIN)/python -m benchmarks
+
+chaos: setup ## Kill workers over and over and let an independent reader judge (ROUNDS=40)
+	@$(BIN)/python -m tests.chaos.run --rounds $(or $(ROUNDS),40)
+
+up: ## Start the compose stack (needs a container engine)
+	@docker compose up --build --detach --wait
+
+test-compose: setup ## Prove the compose stack with podman and locally built images (opt-in)
+	@bash tests/compose/run.sh
+
+lock: setup ## Write the hashed locks anew
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --extra dev pyproject.toml -o requirements-dev.txt
+
+clean: ## Remove what the targets above made
+	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,300 @@
+"""What a shard remembers, and how it is written to its partition of the state topic. Pure.
+
+The state topic is compacted; every value is JSON with its version ``v``. Keys, with ``<shard>`` = feed/shard:
+
+    meta                       number of partitions and version, written once when the topic is provisioned
+    cp/<shard>                 the checkpoint: how far the open document was read, and its running counts
+    doc/<shard>/<sha256>       the ledger: how a document ended
+    file/<shard>/<digest>      the same by path, size and time, so that a file left in place is not read again
+    seen/<shard>/<slot>        a segment of the seen-window
+    rej/<shard>/<id>           a reject that is not settled
+
+A newer version than this program knows is refused: an older worker must not go on from what it does not understand.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from backbone.errors import FatalError
+from backbone.event import Message
+from backbone.receipts import Counts
+from backbone.rejects import Reject
+from backbone.seen import SeenWindow, SegmentLog
+from backbone.sources.source import Fingerprint
+
+STATE_VERSION: Final = 1
+META_KEY: Final = b"meta"
+LEDGER_DAYS: Final = 400
+EXPIRED_PER_TRANSACTION: Final = 500
+RECENT_DOCUMENTS: Final = 8
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDocument:
+    """The document that a shard is in the middle of. ``offset`` is where record number ``delivered`` starts."""
+
+    name: str
+    fingerprint: Fingerprint
+    sha256: str
+    size_bytes: int
+    layout: str
+    encoding: str
+    traceparent: str
+    began_at: str
+    delivered: int
+    offset: int | None
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a shard has come: ``ordinal`` documents have ended, in ``generation`` transactions."""
+
+    generation: int = 0
+    ordinal: int = 0
+    writer: str = ""
+    document: OpenDocument | None = None
+    control: int = 0
+    """The offset on the control topic behind the last command that was obeyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """How a document ended, and the receipt that says so. ``at_ms`` is milliseconds since 1970."""
+
+    sha256: str
+    outcome: str
+    receipt: str
+    name: str
+    file: tuple[str, int, int]
+    records: int
+    at_ms: int
+    code: str = ""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Return the file that the document stood in."""
+        return Fingerprint(*self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectEntry:
+    """A reject that is not settled: enough to list it and to find its record on the rejects topic."""
+
+    id: str
+    code: str
+    case_hash: str
+    document: str
+    sha256: str
+    record_number: int
+    sequence: str
+    at_ms: int
+
+
+@dataclass(slots=True)
+class ShardState:
+    """The state of one shard, folded from its records; afterwards kept up to date by whoever commits."""
+
+    shard: str
+    seen_capacity: int
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    ledger: dict[str, LedgerEntry] = field(default_factory=dict)
+    files: dict[str, tuple[str, int]] = field(default_factory=dict)
+    ended: list[tuple[int, Fingerprint, str]] = field(default_factory=list)
+    rejects: dict[str, RejectEntry] = field(default_factory=dict)
+    segments: dict[str, tuple[int, str]] = field(default_factory=dict)
+    window: SeenWindow = field(init=False)
+    log: SegmentLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Size the window."""
+        self.window = SeenWindow(self.seen_capacity)
+        self.log = SegmentLog(self.seen_capacity)
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        """Fold one record of the partition; those of other shards are passed over.
+
+        Raises FatalError ``state.newer-version`` for a value that a newer program wrote.
+        """
+        kind, _, rest = key.decode().partition("/")
+        if rest != self.shard and not rest.startswith(f"{self.shard}/"):
+            return
+        name = rest[len(self.shard) + 1 :]
+        if value is None:
+            self._forget(kind, name)
+            return
+        content = orjson.loads(value)
+        if content["v"] > STATE_VERSION:
+            message = f"the state of {self.shard} has version {content['v']}; this program knows {STATE_VERSION}"
+            raise FatalError(message, code="state.newer-version", guidance="run the newer program, or restore it")
+        match kind:
+            case "cp":
+                self.checkpoint = _checkpoint(content)
+            case "doc":
+                self.ledger[name] = LedgerEntry(**content["entry"])
+            case "file":
+                self._remember_file(name, Fingerprint(*content["file"]), content["outcome"], content["at_ms"])
+            case "seen":
+                self.segments[name] = (content["number"], content["hashes"])
+            case "rej":
+                self.rejects[name] = RejectEntry(**content["entry"])
+
+    def _forget(self, kind: str, name: str) -> None:
+        match kind:
+            case "cp":
+                self.checkpoint = Checkpoint()
+            case "doc":
+                self.ledger.pop(name, None)
+            case "file":
+                self.files.pop(name, None)
+            case "seen":
+                self.segments.pop(name, None)
+            case "rej":
+                self.rejects.pop(name, None)
+
+    def loaded(self) -> None:
+        """Build the seen-window once everything has been folded; the stored segments are then let go."""
+        self.log.restore(self.segments.values(), self.window)
+        self.segments = {}
+
+    def outcome_of(self, fingerprint: Fingerprint) -> str | None:
+        """Return how the document of this fingerprint ended, or None: the source's view of the ledger."""
+        entry = self.files.get(file_key(fingerprint))
+        return None if entry is None else entry[0]
+
+    def unfinished(self) -> Fingerprint | None:
+        """Return the document that was begun and not ended."""
+        document = self.checkpoint.document
+        return None if document is None else document.fingerprint
+
+    def expired(self, now_ms: int, reject_days: int) -> list[Message]:
+        """Forget ledger and file entries after 400 days, and rejects whose record has left its topic.
+
+        Returns their tombstones, a bounded number at a time.
+        """
+        old = now_ms - LEDGER_DAYS * DAY_MS
+        gone = now_ms - reject_days * DAY_MS
+        keys = [("doc", sha) for sha, entry in self.ledger.items() if entry.at_ms < old]
+        keys += [("file", name) for name, (_, at_ms) in self.files.items() if at_ms < old]
+        keys += [("rej", name) for name, entry in self.rejects.items() if entry.at_ms < gone]
+        tombstones: list[Message] = []
+        for kind, name in keys[:EXPIRED_PER_TRANSACTION]:
+            self._forget(kind, name)
+            tombstones.append(tombstone(f"{kind}/{self.shard}/{name}"))
+        return tombstones
+
+    def _remember_file(self, name: str, fingerprint: Fingerprint, outcome: str, at_ms: int) -> None:
+        """Keep every outcome by digest, and the last few with their file, to redo what follows a commit."""
+        self.files[name] = (outcome, at_ms)
+        self.ended.append((at_ms, fingerprint, outcome))
+        if len(self.ended) > RECENT_DOCUMENTS:
+            self.ended.remove(min(self.ended, key=lambda entry: entry[0]))
+
+    def open_cases(self) -> dict[str, str]:
+        """Return the ids of unsettled rejects with the hash of their case."""
+        return {entry.id: entry.case_hash for entry in self.rejects.values()}
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> Message:
+        """Set the checkpoint and return its record."""
+        self.checkpoint = checkpoint
+        return _record(f"cp/{self.shard}", _checkpoint_json(checkpoint))
+
+    def write_ended(self, entry: LedgerEntry, fingerprint: Fingerprint) -> list[Message]:
+        """Enter how a document ended, by content and by file.
+
+        A later outcome of the same content does not replace ``complete``, which alone blocks a repeat.
+        """
+        name = file_key(fingerprint)
+        self._remember_file(name, fingerprint, entry.outcome, entry.at_ms)
+        file = [fingerprint.path, fingerprint.size, fingerprint.modified_ns]
+        content = {"outcome": entry.outcome, "at_ms": entry.at_ms, "file": file}
+        written = [_record(f"file/{self.shard}/{name}", content)]
+        known = self.ledger.get(entry.sha256)
+        if known is None or known.outcome != "complete":
+            self.ledger[entry.sha256] = entry
+            written.append(_record(f"doc/{self.shard}/{entry.sha256}", {"entry": _fields(entry)}))
+        return written
+
+    def forget_document(self, sha256: str, fingerprint: Fingerprint) -> list[Message]:
+        """Forget how a held document ended, so that it is looked at again."""
+        keys = [("doc", sha256), ("file", file_key(fingerprint))]
+        for kind, name in keys:
+            self._forget(kind, name)
+        return [tombstone(f"{kind}/{self.shard}/{name}") for kind, name in keys]
+
+    def write_seen(self, hashes: list[int]) -> list[Message]:
+        """Append hashes that are in the window already to its stored segments."""
+        return [
+            _record(f"seen/{self.shard}/{slot}", {"number": number, "hashes": content})
+            for slot, number, content in self.log.append(hashes)
+        ]
+
+    def write_rejects(self, rejects: Iterable[Reject], closed: Iterable[str], at_ms: int) -> list[Message]:
+        """Open an entry for every reject and close those whose record was published."""
+        written = []
+        for reject in rejects:
+            entry = RejectEntry(
+                reject.id, reject.code, reject.case_hash, reject.document, reject.document_sha256,
+                reject.record_number, reject.sequence, at_ms,
+            )  # fmt: skip
+            self.rejects[reject.id] = entry
+            written.append(_record(f"rej/{self.shard}/{reject.id}", {"entry": _fields(entry)}))
+        for settled in closed:
+            self.rejects.pop(settled, None)
+            written.append(tombstone(f"rej/{self.shard}/{settled}"))
+        return written
+
+
+def meta_record(partitions: int) -> Message:
+    """Return the record that pins the number of partitions, which is part of every shard's place."""
+    return META_KEY, orjson.dumps({"v": STATE_VERSION, "partitions": partitions}), []
+
+
+def file_key(fingerprint: Fingerprint) -> str:
+    """Return 128 bits in hexadecimal that stand for a file as a listing shows it."""
+    content = f"{fingerprint.path}\0{fingerprint.size}\0{fingerprint.modified_ns}"
+    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def tombstone(key: str) -> Message:
+    """Return the record that makes compaction forget a key."""
+    return key.encode(), None, []
+
+
+def _record(key: str, content: dict[str, Any]) -> Message:
+    return key.encode(), orjson.dumps({"v": STATE_VERSION, **content}), []
+
+
+def _fields(entry: LedgerEntry | RejectEntry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in entry.__slots__}
+
+
+def _checkpoint_json(checkpoint: Checkpoint) -> dict[str, Any]:
+    document = checkpoint.document
+    return {
+        "generation": checkpoint.generation,
+        "ordinal": checkpoint.ordinal,
+        "writer": checkpoint.writer,
+        "control": checkpoint.control,
+        "document": None
+        if document is None
+        else {
+            **{name: getattr(document, name) for name in document.__slots__},
+            "fingerprint": [document.fingerprint.path, document.fingerprint.size, document.fingerprint.modified_ns],
+            "counts": document.counts.as_json(),
+        },
+    }
+
+
+def _checkpoint(content: dict[str, Any]) -> Checkpoint:
+    stored = content["document"]
+    document = None
+    if stored is not None:
+        counts, fingerprint = Counts.from_json(stored["counts"]), Fingerprint(*stored["fingerprint"])
+        document = OpenDocument(**{**stored, "counts": counts, "fingerprint": fingerprint})
+    return Checkpoint(content["generation"], content["ordinal"], content["writer"], document, content["control"])
