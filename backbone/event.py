@@ -59,7 +59,7 @@ class _Prepared:
     def __init__(self, event_class: type[Event], origin: Origin, common: Headers) -> None:
         self.topic = f"{origin.organisation}.{event_class.topic_suffix}"
         self.serialise = event_class.__pydantic_serializer__.to_json
-        ranked = [(name, CATEGORY_RANK[category]) for name, category in categories(event_class)]
+        ranked = [(path, CATEGORY_RANK[category]) for path, category in categories(event_class)]
         self.categories = tuple(sorted(ranked, key=lambda pair: -pair[1]))
         self.type_prefix = (origin.organisation, origin.system, event_class.event_type)
         self.ids: dict[int, hashlib._Hash] = {}
@@ -118,8 +118,9 @@ class Encoder:
         digest = prepared.digest(index)
         digest.update(identity)
         rank = 0
-        for name, category in prepared.categories:
-            if getattr(event, name) is not None:
+        for path, category in prepared.categories:
+            present = getattr(event, path[0])
+            if present is not None and (len(path) == 1 or getattr(present, path[1], None) is not None):
                 rank = category
                 break
         key = event.case_ref.encode()

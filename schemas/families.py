@@ -1,0 +1,23 @@
+"""Every family that is published, by name: an explicit table, nothing is scanned."""
+
+from types import ModuleType
+
+from schemas.lifeevents import v1 as lifeevents_v1
+from schemas.planning import v1 as planning_v1
+from schemas.servicerequests import v1 as servicerequests_v1
+from schemas.shared import Event
+
+FAMILIES: dict[str, ModuleType] = {
+    "lifeevents.v1": lifeevents_v1,
+    "planning.v1": planning_v1,
+    "servicerequests.v1": servicerequests_v1,
+}
+
+_BY_TYPE: dict[str, type[Event]] = {
+    event_class.event_type: event_class for module in FAMILIES.values() for event_class in module.EVENTS
+}
+
+
+def event_class(event_type: str) -> type[Event] | None:
+    """Return the class of a ``ce_type``, or None for one that this version does not know."""
+    return _BY_TYPE.get(event_type)

@@ -1,0 +1,1 @@
+"""Life events that councils and departments act on: deaths now, others later."""

@@ -1,0 +1,153 @@
+"""Life events, version 1. After the GRO death extract and the GDS life-events platform.
+
+The dead are outside the UK GDPR, but a registration is confidential, and names and addresses identify living
+relatives: they are marked as personal data of the deceased, and go out only under an agreement.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from schemas.shared import DateText, Event, PartialDate, facts, marked
+from schemas.shared.types import Code, Part, Postcode, ShortText
+
+State = Literal["registered"]
+STATES: dict[str, str] = {"registered": "The death has been registered"}
+
+UpdateReason = Literal["formal_correction", "quality_assurance", "typographical", "cancelled", "cancellation_removed"]
+UPDATE_REASONS: dict[str, str] = {
+    "formal_correction": "The entry was formally corrected",
+    "quality_assurance": "Found wrong when it was checked",
+    "typographical": "A typing error was mended",
+    "cancelled": "The registration was cancelled",
+    "cancellation_removed": "The registration stands again",
+}
+"""Why a registration changed, after GRO's reasons 1 to 5."""
+
+Sex = Literal["male", "female", "indeterminate"]
+
+
+class Name(Part):
+    """One name that the deceased had."""
+
+    kind: Annotated[
+        Literal["registered", "alias", "before_marriage"], marked("none", description="Which of the names it is")
+    ]
+    title: Annotated[ShortText | None, marked("personal", "deceased", "Title")] = None
+    given_names: Annotated[tuple[ShortText, ...] | None, marked("personal", "deceased", "Given names, in order")] = None
+    family_name: Annotated[ShortText | None, marked("personal", "deceased", "Family name")] = None
+    suffix: Annotated[ShortText | None, marked("personal", "deceased", "Suffix")] = None
+    alias_type: Annotated[ShortText | None, marked("none", description="How the register calls the alias")] = None
+
+
+class Address(Part):
+    """Usual address, as registered."""
+
+    lines: Annotated[tuple[ShortText, ...] | None, marked("personal", "deceased", "Address lines, in order")] = None
+    postcode: Annotated[Postcode | None, marked("personal", "deceased", "Postcode")] = None
+
+
+class DeathEvent(Event):
+    """Fields that both events share. ``case_ref`` equals ``registration_ref``."""
+
+    family: ClassVar[str] = "lifeevents"
+    classification: ClassVar[Literal["open", "official", "official-sensitive"]] = "official-sensitive"
+
+    registration_ref: Annotated[Code, marked("none", description="GRO registration id, unpadded")]
+    registration_type: Annotated[Code | None, marked("none", description="GRO registration type")] = None
+    state: Annotated[State, marked("none", description="The state of the registration")] = "registered"
+    registered_on: Annotated[DateText | None, marked("none", description="Date of registration")] = None
+    date_of_death: Annotated[PartialDate | None, marked("personal", "deceased", "As exact as it is known")] = None
+    date_of_death_verification: Annotated[
+        Literal["00", "01", "02", "03"] | None, marked("none", description="GovTalk verification level")
+    ] = None
+    qualifier: Annotated[ShortText | None, marked("personal", "deceased", "Such as `On or about`")] = None
+    names: Annotated[tuple[Name, ...] | None, marked("personal", "deceased", "Registered name first")] = None
+    sex: Annotated[Sex | None, marked("personal", "deceased", "Sex, as registered")] = None
+    date_of_birth: Annotated[PartialDate | None, marked("personal", "deceased", "As exact as it is known")] = None
+    date_of_birth_verification: Annotated[
+        Literal["00", "01", "02", "03"] | None, marked("none", description="GovTalk verification level")
+    ] = None
+    address: Annotated[Address | None, marked("personal", "deceased", "Usual address")] = None
+
+
+class DeathRegistered(DeathEvent):
+    """A death was registered. Sent once for a registration."""
+
+    fact: ClassVar[str] = "death-registered"
+
+
+class DeathRegistrationUpdated(DeathEvent):
+    """A registration changed; the event holds it as it is now. It may come without the registration before it."""
+
+    fact: ClassVar[str] = "death-registration-updated"
+    reason: Annotated[UpdateReason, marked("none", description="Why it changed; `cancelled` deletes nothing")]
+
+
+class Revoked(facts.Revoked):
+    """An earlier life event should not have been sent."""
+
+    family: ClassVar[str] = "lifeevents"
+
+
+class Superseded(facts.Superseded):
+    """An earlier life event was wrong; its correction follows."""
+
+    family: ClassVar[str] = "lifeevents"
+
+
+class Merged(facts.Merged):
+    """Two registrations are one."""
+
+    family: ClassVar[str] = "lifeevents"
+
+
+class Erased(facts.Erased):
+    """The personal data of a registration is gone."""
+
+    family: ClassVar[str] = "lifeevents"
+
+
+EVENTS: tuple[type[Event], ...] = (DeathRegistered, DeathRegistrationUpdated, Revoked, Superseded, Merged, Erased)
+
+_SHARED: dict[str, Any] = {
+    "case_ref": "500099001",
+    "organisation": "general-register-office",
+    "occurred_at": "2031-03-01T12:09:33Z",
+}
+_MINIMAL: dict[str, Any] = {**_SHARED, "registration_ref": "500099001", "date_of_death": {"year": 2031}}
+_FULL: dict[str, Any] = {
+    **_MINIMAL,
+    "logged_at": "2031-03-01T12:10:00Z",
+    "source_status": {"code": "locked"},
+    "registration_type": "1",
+    "registered_on": "2031-03-01",
+    "date_of_death": {"year": 2031, "month": 2, "day": 27},
+    "date_of_death_verification": "01",
+    "qualifier": "On or about",
+    "names": [
+        {"kind": "registered", "title": "Ms", "given_names": ["Invented", "Zoë"], "family_name": "Exämple"},
+        {"kind": "alias", "given_names": ["Zed"], "family_name": "Sample", "alias_type": "otherwise"},
+        {"kind": "before_marriage", "given_names": ["Invented"], "family_name": "Placename"},
+    ],
+    "sex": "female",
+    "date_of_birth": {"year": 1950, "month": 2},
+    "date_of_birth_verification": "02",
+    "address": {"lines": ["1 Invented Row", "Nowhere"], "postcode": "ZZ1 1ZZ"},
+}
+
+EXAMPLES: dict[type[Event], tuple[dict[str, Any], ...]] = {
+    DeathRegistered: (_MINIMAL, _FULL),
+    DeathRegistrationUpdated: (
+        {**_MINIMAL, "reason": "typographical"},
+        {**_FULL, "source_status": {"code": "4"}, "reason": "cancelled"},
+    ),
+    Revoked: ({**_SHARED, "reason": "sent_in_error"}, {**_SHARED, "revokes": "0" * 32, "reason": "duplicate"}),
+    Superseded: (
+        {**_SHARED, "reason": "typographical"},
+        {**_SHARED, "supersedes": "0" * 32, "superseded_by": "1" * 32, "reason": "formal_correction"},
+    ),
+    Merged: ({**_SHARED, "into_case_ref": "500099002"}, {**_SHARED, "into_case_ref": "2", "reason": "duplicate"}),
+    Erased: (
+        {**_SHARED, "legal_ground": "court_order"},
+        {**_SHARED, "logged_at": "2031-06-14T08:06:00Z", "legal_ground": "retention_expired"},
+    ),
+}

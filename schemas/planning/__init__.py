@@ -1,0 +1,1 @@
+"""Planning applications, from submission to appeal."""

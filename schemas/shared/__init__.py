@@ -1,0 +1,27 @@
+"""What every family shares: the event base, field types, markings and the four facts."""
+
+from schemas.shared.event import Event, categories
+from schemas.shared.facts import Erased, Merged, Revoked, Superseded
+from schemas.shared.markings import Category, DataSubject, marked
+from schemas.shared.types import (
+    CaseRef,
+    CodedValue,
+    DateText,
+    ExternalRef,
+    LgslId,
+    Location,
+    Money,
+    Organisation,
+    PartialDate,
+    Postcode,
+    SourceStatus,
+    Uprn,
+    Usrn,
+    UtcTimestamp,
+)
+
+__all__ = [
+    "CaseRef", "Category", "CodedValue", "DataSubject", "DateText", "Erased", "Event", "ExternalRef", "LgslId",
+    "Location", "Merged", "Money", "Organisation", "PartialDate", "Postcode", "Revoked", "SourceStatus", "Superseded",
+    "Uprn", "Usrn", "UtcTimestamp", "categories", "marked",
+]  # fmt: skip

@@ -1,0 +1,34 @@
+"""How each field is marked: what category of data it is and whose.
+
+Everything about privacy is derived from the markings: minimisation, retention, erasure, canary tests. They are
+exported in JSON Schema as ``x-data-category`` and ``x-data-subject``.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+Category = Literal["none", "personal", "special", "criminal"]
+"""UK GDPR: not personal, personal, special category (Article 9), criminal offence (Article 10)."""
+
+DataSubject = Literal["reporter", "applicant", "tenant", "resident", "deceased", "officer", "business"]
+"""Whose data it is, where it is personal."""
+
+ENVELOPE_CATEGORY: dict[Category, str] = {
+    "none": "none",
+    "personal": "personal",
+    "special": "special-category",
+    "criminal": "criminal-offence",
+}
+"""How the envelope's ``datacategory`` spells a category."""
+
+
+def marked(category: Category, subject: DataSubject | None = None, description: str | None = None) -> Any:
+    """Mark a field, for use within ``Annotated``; a personal field names its subject."""
+    if (category == "none") != (subject is None):
+        message = "a field names its data subject when, and only when, it is personal"
+        raise ValueError(message)
+    extra: dict[str, Any] = {"x-data-category": category}
+    if subject is not None:
+        extra["x-data-subject"] = subject
+    return Field(json_schema_extra=extra, description=description)
