@@ -1,0 +1,70 @@
+"""Decoding: an ordered list of encodings is declared, and the first that decodes the whole document is taken.
+
+Nothing is guessed. The choice is made in the first pass and holds for the document.
+"""
+
+import codecs
+from collections.abc import Sequence
+from typing import Final
+
+from backbone.errors import DocumentError
+
+BLOCK_BYTES: Final = 262_144
+DEFAULT_ENCODINGS: Final = ("utf-8-sig", "cp1252")
+_HTML: Final = (b"<!doctype html", b"<html", b"<head", b"<body")
+
+
+class EncodingChoice:
+    """Feed it the document block by block; it strikes out the encodings that do not decode it."""
+
+    def __init__(self, encodings: Sequence[str]) -> None:
+        """Take the encodings in the order of preference; each must extend ASCII."""
+        self._declared = tuple(encodings)
+        self._left = [(name, codecs.getincrementaldecoder(name)("strict")) for name in encodings]
+
+    def feed(self, block: bytes, *, final: bool = False) -> None:
+        """Take the next block; raises DocumentError ``document.undecodable`` when no encoding is left."""
+        self._left = [(name, decoder) for name, decoder in self._left if _decodes(decoder, block, final=final)]
+        if not self._left:
+            message = f"the document is not encoded as {' or '.join(self._declared)}"
+            guidance = "declare the extract's encoding with the feed's `encodings`"
+            raise DocumentError(message, code="document.undecodable", guidance=guidance)
+
+    @property
+    def chosen(self) -> str:
+        """Return the first encoding that is left."""
+        return self._left[0][0]
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool) -> bool:
+    try:
+        decoder.decode(block, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def extends_ascii(encoding: str) -> bool:
+    """Say whether every ASCII byte stands for itself, so that lines and quotes can be found before decoding."""
+    every = bytes(range(128))
+    try:
+        return every.decode(encoding) == every.decode("ascii")
+    except (LookupError, UnicodeError):
+        return False
+
+
+def without_bom(block: bytes) -> tuple[bytes, int]:
+    """Return the first block of a document without its UTF-8 byte-order mark, and the mark's length."""
+    if block.startswith(codecs.BOM_UTF8):
+        return block[3:], 3
+    return block, 0
+
+
+def plain(encoding: str) -> str:
+    """Return the codec for text behind the byte-order mark."""
+    return "utf-8" if encoding == "utf-8-sig" else encoding
+
+
+def looks_like_html(head: bytes) -> bool:
+    """Say whether a document begins as a web page: an error page under the name of an extract."""
+    return without_bom(head)[0].lstrip()[:200].lower().startswith(_HTML)
