@@ -43,5 +43,6 @@ def listen(child: "subprocess.Popen[bytes]") -> None:
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides, not the terminal
+        # The parent decides, not the terminal. A handler and not SIG_IGN: the child would inherit that
+        signal.signal(number, lambda _number, _frame: None)
     sys.exit(main(sys.argv[2:], sys.argv[1]))
