@@ -7,28 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from backbone.adapter import AnyAdapter, Context, Document
-from backbone.event import Encoder, Message, Origin, new_traceparent
+from backbone.event import Encoder, Message, new_traceparent
 from backbone.examine import Examined, examine
+from backbone.feed import FeedSetup
 from backbone.formats.reader import Layout, Malformed
+from backbone.moments import rfc3339
 from backbone.pipeline import DocumentFacts, Pipeline
 from backbone.receipts import Counts, Receipt, receipt_id
 from backbone.rejects import Reject
-from backbone.seen import WINDOW_DEFAULT, SeenWindow
+from backbone.seen import SeenWindow
 from backbone.sources.source import Fingerprint, SourceDocument
-
-
-@dataclass(frozen=True, slots=True)
-class FeedSetup:
-    """What of a feed's configuration decides how its records are translated."""
-
-    name: str
-    adapter: AnyAdapter
-    layouts: tuple[Layout, ...]
-    options: Any
-    origin: Origin
-    shard: str = "main"
-    hold_case: bool = False
-    seen_capacity: int = WINDOW_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +134,6 @@ class Preview:
             ordinal=ordinal, began_at=rfc3339(began_at), finished_at=rfc3339(self._now()), traceparent=traceparent,
             original=original.id if original and not problem else "",
         )  # fmt: skip
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return a UTC moment with milliseconds and ``Z``, as the envelope writes times."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def local_document(path: Path) -> SourceDocument:

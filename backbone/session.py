@@ -1,0 +1,142 @@
+"""An opened shard: earlier owners are fenced, its state is loaded, and transactions can be written.
+
+State in memory runs ahead of what is committed, by at most the transaction in flight. After any error the whole
+session is thrown away and the state is read again, so it never has to be put back.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from backbone import receipts, rejects
+from backbone.event import Message
+from backbone.feed import FeedSetup
+from backbone.moments import epoch_ms, rfc3339
+from backbone.pipeline import Batch, Partitioner
+from backbone.receipts import Receipt
+from backbone.sources.source import Fingerprint
+from backbone.state import Checkpoint, LedgerEntry, OpenDocument, ShardState
+
+Batches = Mapping[tuple[str, int], Sequence[Message]]
+
+
+class Producer(Protocol):
+    """Publish transactions under one transactional id."""
+
+    async def start(self) -> None:
+        """Fence every earlier owner of the id."""
+        ...
+
+    async def publish(self, batches: Batches, recorded_at: str) -> None:
+        """Commit one transaction, or raise."""
+        ...
+
+    async def discard(self) -> None:
+        """End at once; safe to call twice."""
+        ...
+
+
+class Session:
+    """What it takes to write a shard's transactions."""
+
+    def __init__(
+        self,
+        feed: FeedSetup,
+        state: ShardState,
+        producer: Producer,
+        partition_of: Partitioner,
+        state_partition: int,
+        *,
+        worker: str,
+        now: Callable[[], datetime],
+        reject_retention_days: int = 30,
+    ) -> None:
+        """Take a started producer and a loaded state; ``stale`` asks for the state to be read again."""
+        self.feed = feed
+        self.state = state
+        self.partition_of = partition_of
+        self.now = now
+        self.stale = False
+        self._producer = producer
+        self._state_place = (feed.topics.state, state_partition)
+        self._worker = worker
+        self._reject_retention_days = reject_retention_days
+
+    @property
+    def ordinal(self) -> int:
+        """Return the number of the document in hand: how many have ended before it."""
+        return self.state.checkpoint.ordinal
+
+    def transaction(
+        self,
+        batch: Batch | None,
+        *,
+        document: OpenDocument | None = None,
+        receipt: Receipt | None = None,
+        ended: Fingerprint | None = None,
+        control: int | None = None,
+        also: Iterable[Message] = (),
+        traceparent: str = "",
+    ) -> Batches:
+        """Gather everything that one transaction writes, in the order in which readers may rely on it.
+
+        ``document`` is the open document after it; None ends the one in hand, which then has its ``receipt``.
+        ``ended`` enters the receipt's document into the ledger.
+        """
+        feed, state, now = self.feed, self.state, self.now()
+        gathered: dict[tuple[str, int], list[Message]] = {} if batch is None else dict(batch.messages)
+        written: list[Message] = list(also)
+        if batch is not None:
+            for reject in batch.rejects:
+                message = rejects.message_of(reject, source=feed.origin.source, traceparent=traceparent)
+                self._add(gathered, feed.topics.rejects, message)
+            written += state.write_seen(batch.hashes)
+            written += state.write_rejects(batch.rejects, batch.closed, epoch_ms(now))
+        if receipt is not None:
+            self._add(gathered, feed.topics.receipts, receipts.message_of(receipt, source=feed.origin.source))
+            if ended is not None:
+                written += state.write_ended(_entry(receipt, ended, epoch_ms(now)), ended)
+            written += state.expired(epoch_ms(now), self._reject_retention_days)
+        before = state.checkpoint
+        checkpoint = Checkpoint(
+            generation=before.generation + 1,
+            ordinal=before.ordinal + (receipt is not None),
+            writer=self._worker,
+            document=document,
+            control=before.control if control is None else control,
+        )
+        written.append(state.write_checkpoint(checkpoint))
+        gathered.setdefault(self._state_place, []).extend(written)
+        return gathered
+
+    def _add(self, gathered: dict[tuple[str, int], list[Message]], topic: str, message: Message) -> None:
+        gathered.setdefault((topic, self.partition_of(topic, message[0])), []).append(message)
+
+    async def publish(self, batches: Batches) -> None:
+        """Commit a transaction; ``ce_recordedtime`` is the moment it begins."""
+        await self._producer.publish(batches, rfc3339(self.now()))
+
+    async def obeyed(self, control: int, also: Iterable[Message] = ()) -> None:
+        """Note that a command was carried out, with what it changed in the state."""
+        document = self.state.checkpoint.document
+        await self.publish(self.transaction(None, document=document, control=control, also=also))
+
+
+def _entry(receipt: Receipt, ended: Fingerprint, at_ms: int) -> LedgerEntry:
+    return LedgerEntry(
+        sha256=receipt.sha256,
+        outcome=receipt.outcome,
+        receipt=receipt.id,
+        name=receipt.document,
+        file=(ended.path, ended.size, ended.modified_ns),
+        records=receipt.records,
+        at_ms=at_ms,
+        code=receipt.code,
+    )
+
+
+def continued(document: OpenDocument, delivered: int, offset: int | None) -> OpenDocument:
+    """Return the open document with its position moved on; its counts are copied as they are now."""
+    counts = replace(document.counts, reasons=dict(document.counts.reasons))
+    return replace(document, delivered=delivered, offset=offset, counts=counts)

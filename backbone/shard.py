@@ -1,0 +1,295 @@
+"""The life of a shard: confirm the lease, fence, read the state, work, and begin again after any error.
+
+The order is that of ``docs/adr/0002-exactly-once.md`` and every step of it matters.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import structlog
+
+from backbone import points
+from backbone.control import Command
+from backbone.document_run import DocumentRun
+from backbone.errors import BackboneError, FatalError, FencedError, TransientError
+from backbone.feed import Feed
+from backbone.kafka.partitioning import CachedPartitioner
+from backbone.moments import epoch_ms
+from backbone.redrive import redrive, wanted
+from backbone.rejects import Reject
+from backbone.session import Producer, Session
+from backbone.sources.source import CaughtUp, SourceDocument
+from backbone.state import ShardState
+from backbone.status import ShardStatus
+
+CONFIRM_PAUSE_SECS: Final = 0.5
+BARRIER_SECS: Final = 2.0
+BACKOFF_FIRST_SECS: Final = 0.1
+BACKOFF_LAST_SECS: Final = 3.0
+FENCED_MOST: Final = 3
+FENCED_WITHIN_SECS: Final = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class Broker(Protocol):
+    """What a shard needs of Kafka; a fake stands in for it in simulations."""
+
+    def producer(self, transactional_id: str) -> Producer:
+        """Return a producer that is not started."""
+        ...
+
+    async def read_state(self, partition: int, apply: Callable[[bytes, bytes | None], None]) -> None:
+        """Give every committed state record of a partition, up to its high watermark, to ``apply``."""
+        ...
+
+    async def partition_counts(self) -> dict[str, int]:
+        """Return the number of partitions of every topic that is written to."""
+        ...
+
+    async def read_rejects(self, ids: frozenset[str], since_ms: int) -> dict[str, Reject]:
+        """Return the newest record, reject or repair, of each id."""
+        ...
+
+
+@dataclass(slots=True)
+class Barrier:
+    """Let the siblings of one state partition initialise their ids before any of them reads the state.
+
+    It saves waiting for a dead owner's transactions; correctness comes from reading to the high watermark. So it is
+    waited for at most two seconds.
+    """
+
+    expected: int
+    arrived: set[str] = field(default_factory=set)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def pass_through(self, name: str) -> None:
+        """Say that we have arrived, and wait for the others for a moment."""
+        self.arrived.add(name)
+        if len(self.arrived) >= self.expected:
+            self.open.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.open.wait(), BARRIER_SECS)
+
+
+class Shard:
+    """Run one shard of a feed for as long as this worker has its lease."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        shard: str,
+        broker: Broker,
+        *,
+        state_partition: int,
+        confirm: Callable[[], Awaitable[bool]],
+        worker: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Prepare; nothing happens before ``run``."""
+        self.feed = feed
+        self.name = shard
+        self.state_partition = state_partition
+        self.commands: list[tuple[int, Command]] = []
+        self.status = ShardStatus(feed.name, shard, worker, feed.expected_every_secs, feed.paused)
+        self.caught_up = asyncio.Event()
+        self._setup = replace(feed.setup, shard=shard)
+        self._broker = broker
+        self._confirm = confirm
+        self._worker = worker
+        self._now = now
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._fenced_at: list[float] = []
+        self._log = log.bind(feed=feed.name, shard=shard)
+
+    @property
+    def key(self) -> str:
+        """Return feed and shard as the state's keys have them."""
+        return f"{self.feed.name}/{self.name}"
+
+    @property
+    def transactional_id(self) -> str:
+        """Return the shard's one transactional id."""
+        return f"{self._setup.origin.organisation}.{self.feed.name}.{self.name}"
+
+    def command(self, offset: int, command: Command) -> None:
+        """Hand over a command; ``offset`` is where it stands on the control topic."""
+        self.commands.append((offset, command))
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ask the shard to end after the document or the transaction in hand."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self, barrier: Barrier) -> None:
+        """Work until stopped, cancelled or fatally failed; every error but a fatal one begins again."""
+        backoff = BACKOFF_FIRST_SECS
+        while not self._stopping:
+            if not await self._confirm():
+                await asyncio.sleep(CONFIRM_PAUSE_SECS)
+                continue
+            producer = self._broker.producer(self.transactional_id)
+            try:
+                session = await self._open(producer, barrier)
+                backoff = BACKOFF_FIRST_SECS
+                await self._work(session)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
+                if self._give_up(error):
+                    return
+                await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                backoff = min(backoff * 2, BACKOFF_LAST_SECS)
+            finally:
+                await asyncio.shield(producer.discard())
+
+    async def _open(self, producer: Producer, barrier: Barrier) -> Session:
+        """Fence, then read: never the other way round."""
+        await producer.start()
+        await barrier.pass_through(self.key)
+        points.reached("state.loading")
+        state = ShardState(self.key, self._setup.seen_capacity)
+        await self._broker.read_state(self.state_partition, state.apply)
+        state.loaded()
+        points.reached("state.loaded")
+        partitioner = CachedPartitioner(await self._broker.partition_counts())
+        session = Session(
+            self._setup, state, producer, partitioner, self.state_partition,
+            worker=self._worker, now=self._now, reject_retention_days=self.feed.reject_retention_days,
+        )  # fmt: skip
+        self.status.held = {entry.sha256: entry.code for entry in state.ledger.values() if entry.outcome == "held"}
+        self.status.running(epoch_ms(self._now()))
+        self._note(session)
+        for _, fingerprint, outcome in sorted(state.ended, key=lambda entry: entry[0]):
+            await self.feed.source.finish(fingerprint, outcome)
+        self._log.info("shard.opened", generation=state.checkpoint.generation, ordinal=state.checkpoint.ordinal)
+        return session
+
+    async def _work(self, session: Session) -> None:
+        """Take documents and commands in turn until stopped or until the state has to be read again."""
+        documents = self.feed.source.documents(self.name, session.state)
+        coming: asyncio.Task[SourceDocument | CaughtUp] | None = None
+        try:
+            while not self._stopping and not session.stale:
+                self._wake.clear()
+                await self._obey(session)
+                if self.feed.paused:
+                    await self._wake.wait()
+                    continue
+                if coming is None:
+                    coming = asyncio.ensure_future(_next(documents))
+                woken = asyncio.ensure_future(self._wake.wait())
+                await asyncio.wait({coming, woken}, return_when=asyncio.FIRST_COMPLETED)
+                woken.cancel()
+                if coming.done():
+                    item = coming.result()
+                    coming = None
+                    await self._take(session, item)
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+            with suppress(RuntimeError):
+                await documents.aclose()  # type: ignore[attr-defined]  # an async generator in every source
+
+    async def _take(self, session: Session, item: SourceDocument | CaughtUp) -> None:
+        if isinstance(item, CaughtUp):
+            begun = session.state.checkpoint.document
+            if begun is not None:
+                receipt = await DocumentRun.abort(session, self.feed.source, begun)
+                self.status.received(receipt, epoch_ms(self._now()))
+            self.status.waiting = item.waiting
+            self.status.caught_up = item.waiting == 0
+            if item.waiting == 0:
+                self.caught_up.set()
+            return
+        self.caught_up.clear()
+        self.status.caught_up = False
+        self.status.document = item.name
+        receipt = await DocumentRun(session, self.feed.source, item).run()
+        self.status.received(receipt, epoch_ms(self._now()))
+        self._note(session)
+
+    async def _obey(self, session: Session) -> None:
+        """Carry out the commands that have not been, in their order."""
+        while self.commands:
+            offset, command = self.commands[0]
+            if offset >= session.state.checkpoint.control:
+                await self._carry_out(session, offset, command)
+                self._note(session)
+            self.commands.pop(0)
+
+    async def _carry_out(self, session: Session, offset: int, command: Command) -> None:
+        state = session.state
+        if command.kind == "redrive":
+            entries = wanted(command, state.rejects.values())
+            if entries:
+                since_ms = min(entry.at_ms for entry in entries) - 60_000
+                found = await self._broker.read_rejects(frozenset(entry.id for entry in entries), since_ms)
+                await redrive(session, entries, found)
+            await session.obeyed(offset + 1)
+            return
+        entry = state.ledger.get(command.sha256)
+        if entry is None or entry.outcome != "held":
+            await session.obeyed(offset + 1)
+            return
+        self.status.held.pop(entry.sha256, None)
+        if command.kind == "release":
+            await session.obeyed(offset + 1, state.forget_document(entry.sha256, entry.fingerprint))
+        else:
+            discarded = replace(entry, outcome="discarded", at_ms=epoch_ms(self._now()))
+            await session.obeyed(offset + 1, state.write_ended(discarded, entry.fingerprint))
+
+    def _note(self, session: Session) -> None:
+        self.status.open_rejects = len(session.state.rejects)
+        self.status.control = session.state.checkpoint.control
+
+    def _give_up(self, error: Exception) -> bool:
+        """Note an error where people see it; say whether it ends the feed."""
+        now_ms = epoch_ms(self._now())
+        if isinstance(error, FencedError):
+            loop_now = asyncio.get_running_loop().time()
+            self._fenced_at = [at for at in self._fenced_at if loop_now - at < FENCED_WITHIN_SECS] + [loop_now]
+            if len(self._fenced_at) <= FENCED_MOST:
+                self._log.warning("shard.fenced", code=error.code)
+                return False
+            error = FatalError(
+                "our transactional id is taken over again and again while the lease is ours",
+                code="feed.ids-in-use",
+                guidance="another deployment uses the same organisation and feed names: stop one of them",
+            )
+        if isinstance(error, BackboneError):
+            fatal = isinstance(error, FatalError) and not isinstance(error, FencedError)
+            self.status.stalled(error.code, error.message, error.guidance, now_ms, ended=fatal)
+            write = self._log.error if fatal else self._log.warning
+            write("feed.stopped" if fatal else "feed.stalled", code=error.code, message=error.message)
+            return fatal
+        self.status.stalled("internal.error", f"unexpected {type(error).__name__}", "report it with the log", now_ms)
+        frames = _where(error)
+        self._log.error("feed.stalled", code="internal.error", error=type(error).__name__, where=frames)
+        return False
+
+
+def _where(error: BaseException) -> list[str]:
+    """Return where in the code an error came up, without its message, which may hold a value."""
+    places, trace = [], error.__traceback__
+    while trace is not None:
+        places.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return places[-6:]
+
+
+async def _next(documents: AsyncIterator[SourceDocument | CaughtUp]) -> SourceDocument | CaughtUp:
+    try:
+        return await anext(documents)
+    except StopAsyncIteration:
+        message = "the source ended by itself"
+        raise TransientError(message, code="source.ended") from None
