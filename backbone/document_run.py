@@ -1,7 +1,7 @@
 """One document through its first pass, its records and its receipt, in as many transactions as it takes."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import structlog
@@ -25,22 +25,27 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 
-async def in_slices(steps: Generator[None, None, Result]) -> Result:
-    """Run a pure first pass, giving way to the event loop where it offers to."""
-    while True:
+async def in_slices(steps: Generator[None, None, Result], stopping: Callable[[], bool]) -> Result | None:
+    """Run a pure first pass, giving way to the event loop where it offers to; return None when asked to stop."""
+    while not stopping():
         try:
             next(steps)
         except StopIteration as stop:
             result: Result = stop.value
             return result
         await asyncio.sleep(0)
+    steps.close()
+    return None
 
 
 class DocumentRun:
     """Take one document from the source to its committed receipt."""
 
-    def __init__(self, session: Session, source: Source, document: SourceDocument) -> None:
-        """Take the document as the source handed it over."""
+    def __init__(
+        self, session: Session, source: Source, document: SourceDocument, stopping: Callable[[], bool]
+    ) -> None:
+        """Take the document as the source handed it over; ``stopping`` is asked between transactions."""
+        self._stopping = stopping
         self._session = session
         self._source = source
         self._document = document
@@ -50,10 +55,15 @@ class DocumentRun:
         self._counts = Counts()
         self._log = log.bind(feed=session.feed.name, document=document.name)
 
-    async def run(self) -> Receipt:
-        """Return the receipt, committed. Raises what the session's producer raises; nothing is then acknowledged."""
+    async def run(self) -> Receipt | None:
+        """Return the receipt, committed, or None when asked to stop before the end: the checkpoint says how far.
+
+        Raises what the session's producer raises; nothing is then acknowledged.
+        """
         session, document = self._session, self._document
-        examined = await in_slices(examine(document, self._adapter, session.feed.layouts))
+        examined = await in_slices(examine(document, self._adapter, session.feed.layouts), self._stopping)
+        if examined is None:
+            return None
         begun = session.state.checkpoint.document
         if begun is not None and (begun.fingerprint != document.fingerprint or begun.sha256 != examined.sha256):
             await self.abort(session, self._source, begun)
@@ -67,7 +77,7 @@ class DocumentRun:
             self._traceparent, self._began_at, self._counts = begun.traceparent, begun.began_at, begun.counts
         return await self._stream(examined, begun)
 
-    async def _stream(self, examined: Examined, begun: OpenDocument | None) -> Receipt:
+    async def _stream(self, examined: Examined, begun: OpenDocument | None) -> Receipt | None:
         """Publish the records; while one transaction commits, the next is read and translated."""
         document = self._document
         pipeline = self._pipeline(examined)
@@ -101,6 +111,9 @@ class DocumentRun:
                     opened = continued(opened, delivered, reader.offset)
                     batches = self._session.transaction(batch, document=opened, traceparent=self._traceparent)
                     committing = asyncio.create_task(self._session.publish(batches))
+                    if self._stopping():
+                        await committing
+                        return None
             if committing is not None:
                 await committing
         finally:

@@ -129,6 +129,10 @@ class Shard:
         self._stopping = True
         self._wake.set()
 
+    def resume(self) -> None:
+        """Be ready to run again after a stop."""
+        self._stopping = False
+
     async def run(self, barrier: Barrier) -> None:
         """Work until stopped, cancelled or fatally failed; every error but a fatal one begins again."""
         backoff = BACKOFF_FIRST_SECS
@@ -214,8 +218,9 @@ class Shard:
         self.caught_up.clear()
         self.status.caught_up = False
         self.status.document = item.name
-        receipt = await DocumentRun(session, self.feed.source, item).run()
-        self.status.received(receipt, epoch_ms(self._now()))
+        receipt = await DocumentRun(session, self.feed.source, item, lambda: self._stopping).run()
+        if receipt is not None:
+            self.status.received(receipt, epoch_ms(self._now()))
         self._note(session)
 
     async def _obey(self, session: Session) -> None:

@@ -207,13 +207,16 @@ class ShardState:
     def write_ended(self, entry: LedgerEntry, fingerprint: Fingerprint) -> list[Message]:
         """Enter how a document ended, by content and by file.
 
-        A later outcome of the same content does not replace ``complete``, which alone blocks a repeat.
+        A later outcome of the same content does not replace ``complete``, which alone blocks a repeat. A file whose
+        document was aborted is not entered: as it lies there now, it is looked at again.
         """
-        name = file_key(fingerprint)
-        self._remember_file(name, fingerprint, entry.outcome, entry.at_ms)
-        file = [fingerprint.path, fingerprint.size, fingerprint.modified_ns]
-        content = {"outcome": entry.outcome, "at_ms": entry.at_ms, "file": file}
-        written = [_record(f"file/{self.shard}/{name}", content)]
+        written = []
+        if entry.outcome != "aborted":
+            name = file_key(fingerprint)
+            self._remember_file(name, fingerprint, entry.outcome, entry.at_ms)
+            file = [fingerprint.path, fingerprint.size, fingerprint.modified_ns]
+            content = {"outcome": entry.outcome, "at_ms": entry.at_ms, "file": file}
+            written.append(_record(f"file/{self.shard}/{name}", content))
         known = self.ledger.get(entry.sha256)
         if known is None or known.outcome != "complete":
             self.ledger[entry.sha256] = entry

@@ -19,6 +19,9 @@ from schemas.shared.types import (
 
 Classification = Literal["open", "official", "official-sensitive"]
 
+TimeNote = Literal["ambiguous_local_time", "observed"]
+"""Local time in the hour that October repeats, placed by the feed's rule; or the time of our reading the source."""
+
 
 class Event(BaseModel):
     """A fact about a case, in the past tense. Frozen; unknown fields are refused on writing."""
@@ -36,10 +39,13 @@ class Event(BaseModel):
     case_ref: Annotated[CaseRef, marked("none", description="The owning system's reference, as staff quote it")]
     organisation: Annotated[Organisation, marked("none", description="Who owns the case: GSS code or slug")]
     occurred_at: Annotated[
-        UtcTimestamp | PartialDate, marked("none", description="When it happened; a date where the source has only that")
+        UtcTimestamp | PartialDate, marked("none", description="When it happened; a date if the source has only that")
     ]
     external_refs: Annotated[
         tuple[ExternalRef, ...] | None, marked("none", description="The same case in other systems")
+    ] = None
+    occurred_at_note: Annotated[
+        TimeNote | None, marked("none", description="What to know of `occurred_at`; absent when nothing")
     ] = None
     logged_at: Annotated[UtcTimestamp | None, marked("none", description="When the source system recorded it")] = None
     source_status: Annotated[

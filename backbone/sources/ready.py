@@ -1,0 +1,45 @@
+"""When a file is ready: it stood still for long enough, or its marker lies beside it. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from backbone.sources.filesystem import FileEntry
+
+
+@dataclass(slots=True)
+class _Note:
+    entry: FileEntry
+    noticed_at: float
+    still_since: float
+
+
+class Readiness:
+    """Watch files from poll to poll. Times are seconds since 1970."""
+
+    def __init__(self, ready_after_secs: float, marker: str | None) -> None:
+        """Take the rule; with a ``marker`` suffix, standing still does not count."""
+        self._after_secs = ready_after_secs
+        self._marker = marker
+        self._notes: dict[str, _Note] = {}
+
+    def look(self, entries: Iterable[FileEntry], now: float) -> None:
+        """Note what a listing shows; files that are not in it any more are forgotten."""
+        notes: dict[str, _Note] = {}
+        for entry in entries:
+            note = self._notes.get(entry.path) or _Note(entry, now, now)
+            if note.entry != entry:
+                note.entry, note.still_since = entry, now
+            notes[entry.path] = note
+        self._notes = notes
+
+    def is_ready(self, entry: FileEntry, paths: set[str], now: float) -> bool:
+        """Say whether a file may be taken; ``paths`` are all names of the listing."""
+        if self._marker is not None:
+            return f"{entry.path}{self._marker}" in paths
+        still_secs = now - self._notes[entry.path].still_since
+        age_secs = now - entry.modified_ns / 1e9
+        return self._after_secs == 0 or (still_secs >= self._after_secs and age_secs >= self._after_secs)
+
+    def waited_secs(self, entry: FileEntry, now: float) -> float:
+        """Return for how long a file has been seen."""
+        return now - self._notes[entry.path].noticed_at
