@@ -84,13 +84,18 @@ class PlainProducer:
             return
 
     async def send(self, topic: str, message: Message) -> int:
-        """Write one message and return its offset when every in-sync replica has it."""
-        key, value, headers = message
+        """Write one message by its key; return its offset when every in-sync replica has it."""
         try:
             partitions = await self._producer.partitions_for(topic)
-            sent = await self._producer.send_and_wait(
-                topic, value, key=key, headers=headers, partition=partition_of(key, len(partitions))
-            )
+        except KafkaError as error:
+            raise classified(error) from error
+        return await self.send_to(topic, partition_of(message[0], len(partitions)), message)
+
+    async def send_to(self, topic: str, partition: int, message: Message) -> int:
+        """Write one message to a partition; return its offset."""
+        key, value, headers = message
+        try:
+            sent = await self._producer.send_and_wait(topic, value, key=key, headers=headers, partition=partition)
         except KafkaError as error:
             raise classified(error) from error
         return int(sent.offset)

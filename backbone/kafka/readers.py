@@ -91,6 +91,19 @@ async def read_state(
     return count
 
 
+async def first_record(connection: KafkaConnection, topic: str, partition: int) -> TopicRecord | None:
+    """Return the first committed record of a partition, or None while it is empty."""
+    place = TopicPartition(topic, partition)
+    async with consumer(connection) as client:
+        client.assign([place])
+        await client.seek_to_beginning(place)
+        end = (await client.end_offsets([place]))[place]
+        while await client.position(place) < end:
+            for record in (await client.getmany(place, timeout_ms=POLL_MS, max_records=1)).get(place, ()):
+                return _as_record(record)
+    return None
+
+
 async def partition_counts(connection: KafkaConnection, topics: Sequence[str]) -> dict[str, int]:
     """Return the number of partitions of every topic that exists among those asked for."""
     async with consumer(connection) as client:
@@ -138,10 +151,14 @@ async def read_topics(
             for records in (await client.getmany(*places, timeout_ms=POLL_MS)).values():
                 for record in records:
                     if follow or record.offset < ends[TopicPartition(record.topic, record.partition)]:
-                        yield TopicRecord(
-                            record.topic, record.partition, record.offset, record.timestamp,
-                            record.key, record.value, tuple(record.headers),
-                        )  # fmt: skip
+                        yield _as_record(record)
+
+
+def _as_record(record: Any) -> TopicRecord:
+    return TopicRecord(
+        record.topic, record.partition, record.offset, record.timestamp,
+        record.key, record.value, tuple(record.headers),
+    )  # fmt: skip
 
 
 async def _seek(client: AIOKafkaConsumer, places: Sequence[TopicPartition], begin: From) -> None:
