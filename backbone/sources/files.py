@@ -5,6 +5,7 @@ import fnmatch
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -114,11 +115,13 @@ class FilesSource:
         now = self._clock()
         self._readiness.look(new, now)
         unfinished = progress.unfinished()
-        begun = None if unfinished is None else unfinished.path.partition("!")[0]
+        begun = None if unfinished is None else replace(unfinished, path=unfinished.path.partition("!")[0])
         ready: list[FileEntry] = []
         blocked = False
-        for entry in sorted(new, key=lambda entry: (entry.path != begun, *self._place(entry))):
-            if blocked or not self._readiness.is_ready(entry, paths, now):
+        for entry in sorted(new, key=lambda entry: (_fingerprint(entry) != begun, *self._place(entry))):
+            # what was begun was ready; after a restart it must not wait again, or it would look as if it were gone
+            is_ready = _fingerprint(entry) == begun or self._readiness.is_ready(entry, paths, now)
+            if blocked or not is_ready:
                 # a later file waits for an earlier one, for a while
                 blocked = blocked or self._readiness.waited_secs(entry, now) < self._settings.order_wait_secs
                 continue
