@@ -31,7 +31,10 @@ Options = TypeVar("Options", bound="FeedOptions")
 
 
 class FeedOptions(BaseModel):
-    """Options of an adapter, set in the feed's YAML; a subclass adds code tables and rules. Unknown keys are refused."""
+    """Options of an adapter, set in the feed's YAML; a subclass adds code tables and rules.
+
+    Unknown keys are refused.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

@@ -195,9 +195,7 @@ class DocumentRun:
             traceparent=self._traceparent, original="" if known is None else known.receipt,
         )  # fmt: skip
         batch = None if pipeline is None else pipeline.cut()
-        batches = session.transaction(
-            batch, receipt=receipt, ended=document.fingerprint, traceparent=self._traceparent
-        )
+        batches = session.transaction(batch, receipt=receipt, ended=document.fingerprint, traceparent=self._traceparent)
         await session.publish(batches)
         points.reached("document.committed")
         self._log.info(

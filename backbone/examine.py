@@ -29,8 +29,8 @@ class Examined:
 
     def reader(self, adapter: AnyAdapter, stream: BinaryIO, *, skip: int = 0, offset: int | None = None) -> Reader:
         """Read the records behind the first ``skip`` deliveries."""
-        assert self.layout is not None  # noqa: S101 - callers look at `problem` first
-        assert self.scan is not None  # noqa: S101
+        assert self.layout is not None
+        assert self.scan is not None
         if self.plan is not None and adapter.order_within is not None:
             return OrderedReader(self.layout.read(stream, self.scan), self.plan, adapter.order_within, skip=skip)
         return self.layout.read(stream, self.scan, skip=skip, offset=offset)

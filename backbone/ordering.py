@@ -20,9 +20,7 @@ class OrderPlan:
     disordered: dict[str, int]
 
 
-def plan_order(
-    layout: Layout, stream: BinaryIO, scan: Scan, order: OrderWithin
-) -> Generator[None, None, OrderPlan]:
+def plan_order(layout: Layout, stream: BinaryIO, scan: Scan, order: OrderWithin) -> Generator[None, None, OrderPlan]:
     """Read a document once to learn which keys are out of order; give way every ``SCAN_SLICE_RECORDS`` records.
 
     Raises DocumentError for a document with more than ``order.max_records`` records.
@@ -74,9 +72,7 @@ class OrderedReader:
 
     def __iter__(self) -> Iterator[RawRecord | Malformed]:
         """Yield the records; equal times keep the document's order."""
-        delivered = 0
-        for number, raw, held_back in self._deliveries():
-            delivered += 1
+        for delivered, (number, raw, held_back) in enumerate(self._deliveries(), 1):
             if delivered > self._skip:
                 self._number, self._held_back = number, held_back
                 yield raw

@@ -117,28 +117,28 @@ class Pipeline:
     ) -> str:
         """Take one record; return its outcome. ``offset_of`` is asked for the byte offset only where it is needed.
 
-        ``known_identity`` stands in for the adapter's, for a record that was repaired after it was rejected. Raises FatalError after ``UNEXPECTED_IN_A_ROW`` records in a row made ``translate`` fail.
+        ``known_identity`` stands in for the adapter's, for a record that was repaired after it was rejected. Raises
+        FatalError after ``UNEXPECTED_IN_A_ROW`` records in a row made ``translate`` fail.
         """
         batch = self.batch
         batch.records += 1
         self.counts.records += 1
         identity = b""
         try:
-            if raw.__class__ is Malformed:
-                assert isinstance(raw, Malformed)  # noqa: S101 - for the type checker; the class was compared above
+            if isinstance(raw, Malformed):
                 return self._reject(raw.raw, raw.code, raw.message, number, offset_of, b"", field_name=raw.field)
-            identity = (known_identity or self._identity_of(raw)).encode()  # type: ignore[arg-type]  # not Malformed, see above
+            identity = (known_identity or self._identity_of(raw)).encode()
             digest = self._digest.copy()
             digest.update(identity)
             record_hash = int.from_bytes(digest.digest()[:8], "big")
             if self._dedupe and record_hash in self.seen.hashes:
                 self.counts.duplicate += 1
                 return "duplicate"
-            if self.held_cases and self._is_held(raw):  # type: ignore[arg-type]
+            if self.held_cases and self._is_held(raw):
                 message = "an earlier record of the case is an open reject, and the feed holds the case"
-                return self._reject(raw, BEHIND_REJECT, message, number, offset_of, identity)  # type: ignore[arg-type]
+                return self._reject(raw, BEHIND_REJECT, message, number, offset_of, identity)
             result = self._translate(self._validate(raw), self.context)
-            if result.__class__ is Skip:
+            if isinstance(result, Skip):
                 self.counts.skipped += 1
                 self.counts.because(result.reason)
                 outcome = "skipped"
@@ -159,20 +159,20 @@ class Pipeline:
     def _publish(self, events: Sequence[Event], identity: bytes, number: int) -> None:
         """Encode all events of a record first, then add them, so that a failure leaves none behind."""
         encode = self.encoder.encode
+        encoded: list[tuple[str, Message, int]] = []
         if len(events) == 1:
-            encoded = [encode(events[0], identity, number, 0, 0)]
+            encoded.append(encode(events[0], identity, number, 0, 0))
         else:
             if not events:
                 message = "translate returned no event; Skip(reason) says that a record means none"
                 raise RecordError(message, code="record.no-outcome")
             indexes: dict[type[Event], int] = {}
-            encoded = []
             for position, event in enumerate(self._with_siblings(events, identity)):
                 index = indexes.get(event.__class__, 0)
                 indexes[event.__class__] = index + 1
                 encoded.append(encode(event, identity, number, index, position))
-        for topic, message, size in encoded:
-            self.batch.add(topic, self.partition_of(topic, message[0]), message, size)
+        for topic, encoded_event, size in encoded:
+            self.batch.add(topic, self.partition_of(topic, encoded_event[0]), encoded_event, size)
         self.counts.published += 1
         self.counts.events += len(encoded)
 
@@ -297,5 +297,3 @@ class Pipeline:
         """Hand over what has gathered and start the next batch."""
         batch, self.batch = self.batch, Batch()
         return batch
-
-

@@ -67,7 +67,7 @@ class Preview:
         self, document: SourceDocument, examined: Examined, ordinal: int, traceparent: str, counts: Counts
     ) -> Iterator[RecordResult]:
         feed = self.feed
-        assert examined.layout is not None  # noqa: S101 - a document without a problem has a layout
+        assert examined.layout is not None
         pipeline = Pipeline(
             feed.adapter,
             Context(

@@ -42,7 +42,10 @@ async def _pin_partitions(deployment: Deployment) -> None:
 
 
 async def ensure_fit_to_run(deployment: Deployment) -> None:
-    """Raise TopicsRefusedError or ConfigurationError where running would lose data; UnreachableError without a broker."""
+    """Raise TopicsRefusedError or ConfigurationError where running would lose data.
+
+    Raises UnreachableError without a broker.
+    """
     wanted = wanted_topics(deployment)
     existing = await describe_topics(deployment.connection, [spec.name for spec in wanted])
     raise_for(refusals(wanted, existing))

@@ -129,5 +129,3 @@ def _join(into: Batch, batch: Batch) -> None:
 def repaired(reject: Reject, raw: Mapping[str, object], at: str) -> Reject:
     """Return the reject with another raw record in its place, to be written to the rejects topic as a repair."""
     return reject.model_copy(update={"raw": dict(raw), "raw_cut": False, "rejected_at": at})
-
-

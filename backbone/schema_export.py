@@ -68,7 +68,5 @@ def committed(name: str, kind: str = "schema") -> dict[str, Any] | None:
 def drift() -> list[str]:
     """Return the families whose committed schema is not what their module gives."""
     return [
-        name
-        for name, module in FAMILIES.items()
-        if committed(name) != json.loads(as_text(family_schema(name, module)))
+        name for name, module in FAMILIES.items() if committed(name) != json.loads(as_text(family_schema(name, module)))
     ]

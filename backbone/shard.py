@@ -208,8 +208,8 @@ class Shard:
         if isinstance(item, CaughtUp):
             begun = session.state.checkpoint.document
             if begun is not None:
-                receipt = await DocumentRun.abort(session, self.feed.source, begun)
-                self.status.received(receipt, epoch_ms(self._now()))
+                aborted = await DocumentRun.abort(session, self.feed.source, begun)
+                self.status.received(aborted, epoch_ms(self._now()))
             self.status.waiting = item.waiting
             self.status.caught_up = item.waiting == 0
             if item.waiting == 0:

@@ -133,5 +133,3 @@ def utc_text(text: str, name: str) -> str:
     if text[10:11] not in {"T", " "} or clock is None:
         raise RecordError(f"{name} is not a date and a time of day", code="record.bad-date", field=name)
     return f"{iso_date(text[:10], name)}T{clock[1]}:{clock[2]}:{clock[3] or '00'}Z"
-
-

@@ -141,5 +141,3 @@ def raise_for(steps: Iterable[Step]) -> None:
     found = [step for step in steps if step.action == "refuse"]
     if found:
         raise TopicsRefusedError(found)
-
-

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from adapters.gro_deaths import codes
 from backbone import Adapter, Context, FeedOptions, Identity, OrderWithin, RecordError, UnmappedCodeError
 from backbone.formats import RawRecord, XmlLayout
 from backbone.times import iso_date, utc_text
-from schemas.lifeevents.v1 import Address, DeathRegistered, DeathRegistrationUpdated, Name
+from schemas.lifeevents.v1 import Address, DeathRegistered, DeathRegistrationUpdated, Name, UpdateReason
 from schemas.shared import PartialDate, SourceStatus
 
 EXTRACT = XmlLayout(
@@ -88,7 +89,7 @@ class ExtractOptions(FeedOptions):
     """
 
     publish: Literal["reference", "full"] = "reference"
-    update_reasons: dict[str, Any] = dict(codes.UPDATE_REASONS)
+    update_reasons: dict[str, UpdateReason] = Field(default=codes.UPDATE_REASONS)
 
 
 def kind_of(raw: RawRecord) -> tuple[str, str]:
@@ -111,9 +112,7 @@ def case_of(raw: RawRecord) -> str:
     return str(raw["RegistrationID"]).lstrip("0")
 
 
-def translate(
-    record: Registration, context: Context[ExtractOptions]
-) -> DeathRegistered | DeathRegistrationUpdated:
+def translate(record: Registration, context: Context[ExtractOptions]) -> DeathRegistered | DeathRegistrationUpdated:
     """Map one registration or update; a reason outside of the list is a reject with the reason in it."""
     kind, printed = kind_of(record)
     moment = utc_text(printed, "RecordUpdateDateTime" if kind == "update" else "RecordLockedDateTime")

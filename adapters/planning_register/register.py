@@ -3,10 +3,10 @@
 import hashlib
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NotRequired
 
 from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from adapters.planning_register import codes
 from backbone import Adapter, Context, FeedOptions, Identity, OrderWithin, RecordError, Skip, UnmappedCodeError
@@ -84,8 +84,8 @@ class RegisterOptions(FeedOptions):
     ``decisions`` maps the register's free text, in lower case, to decision codes.
     """
 
-    aliases: dict[str, str] = {}
-    decisions: dict[str, DecisionCode] = Field(default=dict(codes.DECISIONS))
+    aliases: dict[str, str] = Field(default={})
+    decisions: dict[str, DecisionCode] = Field(default=codes.DECISIONS)
     publish_descriptions: bool = False
 
 
@@ -149,9 +149,7 @@ def _timeline(row: Row, context: Context[RegisterOptions]) -> Translation:
         return Skip("not-in-scope")
     shared = _shared(row, context, date)
     more: dict[str, Any] = {"committee_on": date} if step.event is CommitteeScheduled else {}
-    return step.event(
-        **shared, **more, stage=step.stage, status=step.status, source_status=SourceStatus(code=printed)
-    )
+    return step.event(**shared, **more, stage=step.stage, status=step.status, source_status=SourceStatus(code=printed))
 
 
 def _decision(row: Row, context: Context[RegisterOptions]) -> Translation:
@@ -166,9 +164,7 @@ def _decision(row: Row, context: Context[RegisterOptions]) -> Translation:
     decision = Decision.model_validate(
         {"code": code, "label": printed, "decided_on": date, "decision_maker_role": maker or None}
     )
-    return ApplicationDecided(
-        **_shared(row, context, date), stage="assessment", status="determined", decision=decision
-    )
+    return ApplicationDecided(**_shared(row, context, date), stage="assessment", status="determined", decision=decision)
 
 
 def _application(row: Row, context: Context[RegisterOptions]) -> Translation:
@@ -181,7 +177,9 @@ def _application(row: Row, context: Context[RegisterOptions]) -> Translation:
     received, withdrawn = row.get("received-date", "").strip(), row.get("withdrawn-date", "").strip()
     more: dict[str, Any] = {
         "planning_authority": row.get("planning-authority", "").strip() or None,
-        "application_type": tuple(row.get("application-types", "").split(";")) if row.get("application-types") else None,
+        "application_type": tuple(row.get("application-types", "").split(";"))
+        if row.get("application-types")
+        else None,
     }
     if context.options.publish_descriptions:
         more["description"] = row.get("description", "").strip() or None
@@ -200,11 +198,7 @@ def _check_cells(row: Row) -> None:
     unknown = [code for code in types.split(";") if types and code not in codes.APPLICATION_TYPES]
     if unknown:
         raise UnmappedCodeError("application-types", unknown[0])
-    wrong = [
-        name
-        for name, fits in _CELLS.items()
-        if not fits(str(row.get(name, "")).strip())
-    ]
+    wrong = [name for name, fits in _CELLS.items() if not fits(str(row.get(name, "")).strip())]
     if wrong:
         message = f"{', '.join(wrong)} hold what belongs elsewhere: the row's cells are shifted"
         raise RecordError(message, code="record.malformed", field=wrong[0])

@@ -50,7 +50,9 @@ def stage_number(cell: str) -> str:
     return cell.strip().lstrip("0") or "0"
 
 
-def _rule(column: Column, values: str, state: RuleState, test: Literal["is", "contains", "starts", "ends"] = "is") -> Rule:
+def _rule(
+    column: Column, values: str, state: RuleState, test: Literal["is", "contains", "starts", "ends"] = "is"
+) -> Rule:
     return Rule(column=column, test=test, values=tuple(values.split()), state=state)
 
 

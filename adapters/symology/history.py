@@ -2,10 +2,10 @@
 
 import re
 from functools import cache
-from typing import Final
+from typing import Final, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from backbone import Adapter, Context, FeedOptions, Identity, RecordError, Skip
 from backbone.formats import RawRecord, XmlLayout
@@ -21,25 +21,24 @@ HISTORY = XmlLayout(
 )
 USRN: Final = re.compile(r"[1-9]\d{0,7}")
 
-HistoryLine = TypedDict(
-    "HistoryLine",
-    {
-        "OutCRNo": str,
-        "LineNo": str,
-        "HistoryDate": str,
-        "HistoryTime": NotRequired[str],
-        "HistoryType": str,
-        "HistoryEvent": NotRequired[str],
-        "HistoryReference": NotRequired[str],
-        "HistoryAction": NotRequired[str],
-        "HistoryEventType": NotRequired[str],
-        "HistoryDescription": NotRequired[str],
-        "NSGRef": NotRequired[str],
-        "RegionSite": NotRequired[str],
-        "Easting": NotRequired[str],
-        "Northing": NotRequired[str],
-    },
-)
+
+class HistoryLine(TypedDict):
+    """One line of a request's history, with the request's own fields that are carried along."""
+
+    OutCRNo: str
+    LineNo: str
+    HistoryDate: str
+    HistoryTime: NotRequired[str]
+    HistoryType: str
+    HistoryEvent: NotRequired[str]
+    HistoryReference: NotRequired[str]
+    HistoryAction: NotRequired[str]
+    HistoryEventType: NotRequired[str]
+    HistoryDescription: NotRequired[str]
+    NSGRef: NotRequired[str]
+    RegionSite: NotRequired[str]
+    Easting: NotRequired[str]
+    Northing: NotRequired[str]
 
 
 class ByField(BaseModel):
@@ -150,4 +149,3 @@ adapter = Adapter(
     translate=translate,
     options=HistoryOptions,
 )
-

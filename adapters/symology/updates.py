@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache, cached_property
 from operator import itemgetter
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, NotRequired
 
 from pydantic import Field, StringConstraints
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from adapters.symology import codes
 from backbone import Adapter, Context, FeedOptions, Identity, RecordError, Skip, UnmappedCodeError
@@ -32,13 +32,13 @@ Cell = Annotated[str, StringConstraints(max_length=200)]
 Update = TypedDict(
     "Update",
     {
-        HISTORY: Cell,
+        "History Date/Time": Cell,
         "CRNo": Annotated[str, StringConstraints(strip_whitespace=True, max_length=32)],
         "Action Due": NotRequired[Cell],
         "Event Type": NotRequired[Cell],
         "Stage": NotRequired[Cell],
         "Maint. Stage": NotRequired[Cell],
-        CLEANSING_COLUMN: NotRequired[Cell],
+        "Maint.Recd.": NotRequired[Cell],
     },
 )
 
@@ -76,9 +76,8 @@ class States:
         cells = (
             get("Maint. Stage"), get("Action Due"), get("Event Type"), get("Stage"), CLEANSING_COLUMN in update,
         )  # fmt: skip
-        known = self._known.get(cells, "unknown")
-        if known != "unknown":
-            return known
+        if cells in self._known:
+            return self._known[cells]
         if len(self._known) >= REMEMBERED_COMBINATIONS:
             self._known.clear()
         state = self._known[cells] = self._by_rules(update)
@@ -98,7 +97,7 @@ def _clock(rule: AmbiguousTime) -> UkClock:
 
 
 @cache
-def _digested(columns: tuple[str, ...]) -> "itemgetter[str]":
+def _digested(columns: tuple[str, ...]) -> "itemgetter[Any]":
     """Return what takes a row's values in the order of the digest: by code point of the names, one renamed."""
     return itemgetter(*sorted(columns, key=lambda name: "date_history" if name == HISTORY else name))
 

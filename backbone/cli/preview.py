@@ -113,7 +113,9 @@ def _rows(result: RecordResult) -> list[tuple[object, ...]]:
         data = event["data"]
         what = str(event["type"]).removeprefix("org.councilbackbone.")
         state = data.get("state") or data.get("status") or data.get("reason") or ""
-        rows.append((result.number, result.outcome, event["subject"], f"{what} {state} {event.get('time', '')}".strip()))
+        rows.append(
+            (result.number, result.outcome, event["subject"], f"{what} {state} {event.get('time', '')}".strip())
+        )
     return rows
 
 

@@ -63,9 +63,7 @@ async def _newest(deployment: Deployment, wanted: dict[str, str]) -> AsyncIterat
 
 
 @app.command(name="list")
-async def list_(
-    *, config: Config = HERE, feed: str | None = None, code: str | None = None, json: bool = False
-) -> int:
+async def list_(*, config: Config = HERE, feed: str | None = None, code: str | None = None, json: bool = False) -> int:
     """List the rejects that are not settled; the records themselves are not shown.
 
     Parameters
@@ -115,7 +113,7 @@ async def show(id: str, *, config: Config = HERE, reveal: bool = False) -> int: 
     async for reject in _newest(deployment, {id: ""}):
         shown: dict[str, Any] = reject.model_dump(exclude={"identity"})
         if not reveal:
-            shown["raw"] = {name: "********" for name in reject.raw}
+            shown["raw"] = dict.fromkeys(reject.raw, "********")
         sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
         return 0
     raise ConfigurationError("there is no such reject", code="reject.unknown", guidance="see `backbone rejects list`")
@@ -124,7 +122,7 @@ async def show(id: str, *, config: Config = HERE, reveal: bool = False) -> int: 
 @app.command
 async def redrive(
     feed: str,
-    *id: str,
+    *id: str,  # noqa: A002 - the argument's name
     config: Config = HERE,
     code: str = "",
     repair: Path | None = None,

@@ -2,7 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 from cyclopts import Parameter
@@ -75,9 +75,11 @@ def _literal(name: str) -> str:
     return re.escape(name)
 
 
-def _begin(text: str) -> "str | int":
-    if text in {"earliest", "latest"}:
-        return text
+def _begin(text: str) -> Literal["earliest", "latest"] | int:
+    if text == "earliest":
+        return "earliest"
+    if text == "latest":
+        return "latest"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

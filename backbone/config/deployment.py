@@ -163,7 +163,7 @@ class _Loader:
 
     def _from_pydantic(self, error: ValidationError, prefix: tuple[str | int, ...]) -> None:
         for fault in error.errors(include_url=False, include_input=False):
-            at = (*prefix, *(part for part in fault["loc"] if isinstance(part, str | int)))
+            at = (*prefix, *fault["loc"])
             name = ".".join(str(part) for part in at)
             match fault["type"]:
                 case "extra_forbidden":
@@ -303,7 +303,7 @@ class _Loader:
             made: BaseModel = adapter.options.model_validate(loaded)
         except ValidationError as error:
             for fault in error.errors(include_url=False, include_input=False):
-                path = (*at, *(part for part in fault["loc"] if isinstance(part, str | int)))
+                path = (*at, *fault["loc"])
                 name = ".".join(str(part) for part in fault["loc"])
                 if fault["type"] == "extra_forbidden":
                     remedy = did_you_mean(str(fault["loc"][-1]), list(adapter.options.model_fields))
@@ -342,5 +342,3 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for argument in getattr(annotation, "__args__", ()):
         yield from _models(argument)
-
-

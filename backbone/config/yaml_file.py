@@ -46,10 +46,10 @@ def place(root: Any, path: Sequence[str | int]) -> tuple[int, int]:
     found, node = (1, 1), root
     for part in path:
         if isinstance(node, CommentedMap) and part in node:
-            found = tuple(number + 1 for number in node.lc.key(part))  # type: ignore[assignment]
+            found = tuple(number + 1 for number in node.lc.key(part))
             node = node[part]
         elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-            found = tuple(number + 1 for number in node.lc.item(part))  # type: ignore[assignment]
+            found = tuple(number + 1 for number in node.lc.item(part))
             node = node[part]
         else:
             break

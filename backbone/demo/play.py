@@ -208,9 +208,7 @@ def _show_receipt(receipt: Receipt) -> bool:
     return counts.balanced()
 
 
-def _conclude(
-    verdict: Verdict, drops: Drops, receipts: list[Receipt], rejects: list[Reject], *, balanced: bool
-) -> int:
+def _conclude(verdict: Verdict, drops: Drops, receipts: list[Receipt], rejects: list[Reject], *, balanced: bool) -> int:
     step(8, "The verdict of an independent reader (read_committed):")
     holds = verdict.holds and balanced and len(receipts) == drops.documents and len(rejects) == drops.rejects
     style = "bold green" if holds else "bold red"

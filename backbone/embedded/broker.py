@@ -62,7 +62,9 @@ class EmbeddedKafka:
     Without it the data is temporary. ``extra`` adds broker settings. Raises EmbeddedKafkaError.
     """
 
-    def __init__(self, path: Path | None = None, *, port: int | None = None, extra: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, path: Path | None = None, *, port: int | None = None, extra: Mapping[str, str] | None = None
+    ) -> None:
         """Prepare; nothing is started before ``start``."""
         self._kept = path is not None
         self.path = path or Path(tempfile.mkdtemp(prefix="backbone-kafka-"))

@@ -86,8 +86,8 @@ class CsvLayout:
         rows = self._rows(chain.from_iterable(blocks))
         records = 0
         try:
-            printed = next(rows, None)
-            if printed is None:
+            printed: list[str] = next(rows, [])
+            if not printed and rows.line_num == 0:
                 raise DocumentError("the document is empty: it has not even a header", code="document.empty")
             if not self.header and printed:
                 records = 1
@@ -154,7 +154,9 @@ class CsvLayout:
 class CsvReader:
     """Yield the rows of one document as mappings from column to text."""
 
-    def __init__(self, layout: CsvLayout, rows: Any, blocks: LineBlocks, names: Sequence[str], *, number: int = 0) -> None:
+    def __init__(
+        self, layout: CsvLayout, rows: Any, blocks: LineBlocks, names: Sequence[str], *, number: int = 0
+    ) -> None:
         """Take the C reader where the first row is next."""
         self._layout = layout
         self._rows = rows

@@ -55,19 +55,27 @@ class Reader(Protocol):
     """
 
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """Return the number of the record last yielded, from 1."""
+        ...
 
     @property
-    def offset(self) -> int | None: ...
+    def offset(self) -> int | None:
+        """Return the byte offset at which that record starts, if it is known."""
+        ...
 
-    def __iter__(self) -> Iterator[RawRecord | Malformed]: ...
+    def __iter__(self) -> Iterator[RawRecord | Malformed]:
+        """Yield every record once."""
+        ...
 
 
 class Layout(Protocol):
     """Say how the bytes of one kind of document become raw records."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the name by which a feed chooses the layout."""
+        ...
 
     def recognises(self, head: bytes) -> int:
         """Return how well the first bytes fit: 0 not at all, more is better (for CSV the number of known columns)."""

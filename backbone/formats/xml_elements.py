@@ -6,7 +6,7 @@ an empty element and ``xsi:nil`` read as empty text. Memory holds one record at 
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 
 from lxml import etree
 
@@ -81,7 +81,7 @@ class XmlLayout:
         del scan, offset
         return XmlReader(self, stream, skip)
 
-    def _parser(self, events: Sequence[str]) -> Any:
+    def _parser(self, events: Sequence[Literal["start", "end"]]) -> Any:
         return etree.XMLPullParser(
             events=events, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False,
             remove_comments=True, remove_pis=True, encoding=self.encoding,

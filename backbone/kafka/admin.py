@@ -105,19 +105,16 @@ async def alter_settings(connection: KafkaConnection, name: str, settings: Mappi
 
 def _alter(connection: KafkaConnection, name: str, settings: dict[str, str]) -> None:
     from confluent_kafka import KafkaException  # noqa: PLC0415 - librdkafka is loaded by provisioning alone
-    from confluent_kafka.admin import (  # noqa: PLC0415
-        AdminClient,
-        AlterConfigOpType,
-        ConfigEntry,
-        ResourceType,
-    )
-    from confluent_kafka.admin import ConfigResource as Resource  # noqa: PLC0415
+    from confluent_kafka import admin as provisioning_module  # noqa: PLC0415
+
+    provisioning: Any = provisioning_module  # its types are exported by a star import only
 
     entries = [
-        ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in settings.items()
+        provisioning.ConfigEntry(key, value, incremental_operation=provisioning.AlterConfigOpType.SET)
+        for key, value in settings.items()
     ]
-    resource = Resource(ResourceType.TOPIC, name, incremental_configs=entries)
-    client = AdminClient(connection.librdkafka_options())
+    resource = provisioning.ConfigResource(provisioning.ResourceType.TOPIC, name, incremental_configs=entries)
+    client = provisioning.AdminClient(connection.librdkafka_options())
     try:
         for future in client.incremental_alter_configs([resource], request_timeout=15).values():
             future.result()

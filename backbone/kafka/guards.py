@@ -11,6 +11,7 @@ defects. See ``docs/adr/0003-guards-on-aiokafka.md``.
 """
 
 import asyncio
+import contextlib
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -69,10 +70,8 @@ async def discard(producer: AIOKafkaProducer, deadline_secs: float = DISCARD_DEA
     waiter = producer._txn_manager._transaction_waiter
     if waiter is not None:
         _retrieve(waiter)
-    try:
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):  # the connection is given up in any case
         await asyncio.wait_for(producer.client.close(), deadline_secs)
-    except (KafkaError, OSError, TimeoutError):
-        pass  # the connection is given up in any case
     tasks = _tasks_of(sender)
     for task in tasks:
         task.cancel()

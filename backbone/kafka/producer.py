@@ -119,13 +119,6 @@ class TransactionalProducer:
         """End in at most a few seconds, whatever state the broker is in; safe to call twice."""
         await guards.discard(self._producer)
 
-    async def close(self) -> None:
-        """End in an orderly way when nothing is in flight; falls back to ``discard`` after two seconds."""
-        try:
-            await asyncio.wait_for(self._producer.stop(), guards.DISCARD_DEADLINE_SECS)
-        except (Exception, asyncio.CancelledError):
-            await self.discard()
-
 
 def classified(error: BaseException) -> BaseException:
     """Return the error that says what to do about a client's error; cancellation and ours pass unchanged."""
@@ -137,8 +130,7 @@ def classified(error: BaseException) -> BaseException:
     name = type(cause).__name__
     for kind, code, text, guidance in _CLASSES:
         if isinstance(error, kind) or isinstance(cause, kind):
-            made = _MADE[code](text.format(name=name), code=code, guidance=guidance)
-            return made
+            return _MADE[code](text.format(name=name), code=code, guidance=guidance)
     if isinstance(error, KafkaError | TimeoutError | AssertionError):
         return TransientError(f"the transaction failed with {name}; its state will be read again", code="broker.failed")
     return error
@@ -146,8 +138,7 @@ def classified(error: BaseException) -> BaseException:
 
 _CLASSES: Final[tuple[tuple[type[BaseException], str, str, str], ...]] = (
     (ProducerFenced, "feed.fenced", "another process took over the transactional id, or it timed out",
-     "one worker at a time owns a shard; if this repeats, look for a second deployment with the same organisation"
-     " and `deployment`"),
+     "one worker at a time owns a shard; if this repeats, look for a second deployment with the same names"),
     (TransactionalIdAuthorizationFailed, "broker.transactional-id-denied", "the broker denies our transactional id",
      "grant WRITE and DESCRIBE on the transactional ids with the organisation's prefix"),
     (TopicAuthorizationFailedError, "broker.topic-denied", "the broker denies a topic",

@@ -17,7 +17,7 @@ from backbone.errors import ConfigurationError, DocumentError
 from backbone.sources.filesystem import FileEntry, FileSystem, LocalFolder
 from backbone.sources.ready import Readiness
 from backbone.sources.source import CaughtUp, Fingerprint, Progress, SourceDocument
-from backbone.sources.unpack import Spool, UnpackLimits, Unpacked, is_packed, opener, unpack
+from backbone.sources.unpack import Spool, Unpacked, UnpackLimits, is_packed, opener, unpack
 
 
 class FilesSettings(BaseModel):

@@ -78,15 +78,15 @@ class Location(Part):
 
     uprn: Annotated[Uprn | None, marked("personal", "resident", "Property, where the case is about one")] = None
     usrn: Annotated[Usrn | None, marked("none", description="Street")] = None
-    easting: Annotated[
-        float | None, Field(gt=0, lt=700_000), marked("none", description="Metres east, EPSG:27700")
-    ] = None
+    easting: Annotated[float | None, Field(gt=0, lt=700_000), marked("none", description="Metres east, EPSG:27700")] = (
+        None
+    )
     northing: Annotated[
         float | None, Field(gt=0, lt=1_300_000), marked("none", description="Metres north, EPSG:27700")
     ] = None
-    latitude: Annotated[
-        float | None, Field(ge=49, le=61.5), marked("none", description="Degrees north, EPSG:4326")
-    ] = None
+    latitude: Annotated[float | None, Field(ge=49, le=61.5), marked("none", description="Degrees north, EPSG:4326")] = (
+        None
+    )
     longitude: Annotated[
         float | None, Field(ge=-9.5, le=2.5), marked("none", description="Degrees east, EPSG:4326")
     ] = None
@@ -123,6 +123,6 @@ class Money(Part):
     """An amount in the currency's minor unit: pence for GBP."""
 
     amount_minor: Annotated[int, marked("none", description="Amount in minor units; may be negative")]
-    currency: Annotated[
-        str, StringConstraints(pattern=r"^[A-Z]{3}$"), marked("none", description="ISO 4217 code")
-    ] = "GBP"
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), marked("none", description="ISO 4217 code")] = (
+        "GBP"
+    )
