@@ -66,7 +66,7 @@ class CsvLayout:
             return 1
         text = without_bom(head)[0].decode("latin-1")
         try:
-            printed = next(self._rows(io.StringIO(text, newline="\n")), [])
+            printed: list[str] = next(self._rows(io.StringIO(text, newline="\n")), [])
         except csv.Error:
             return 0
         for encoding in self.encodings:
