@@ -108,7 +108,7 @@ class DocumentRun:
                         break
                     batch = pipeline.cut()
                     delivered += batch.records
-                    opened = continued(opened, delivered, reader.offset)
+                    opened = continued(opened, delivered, reader.offset, self._counts)
                     batches = self._session.transaction(batch, document=opened, traceparent=self._traceparent)
                     committing = asyncio.create_task(self._session.publish(batches))
                     if self._stopping():

@@ -14,7 +14,7 @@ from backbone.event import Message
 from backbone.feed import FeedSetup
 from backbone.moments import epoch_ms, rfc3339
 from backbone.pipeline import Batch, Partitioner
-from backbone.receipts import Receipt
+from backbone.receipts import Counts, Receipt
 from backbone.sources.source import Fingerprint
 from backbone.state import Checkpoint, LedgerEntry, OpenDocument, ShardState
 
@@ -136,7 +136,7 @@ def _entry(receipt: Receipt, ended: Fingerprint, at_ms: int) -> LedgerEntry:
     )
 
 
-def continued(document: OpenDocument, delivered: int, offset: int | None) -> OpenDocument:
-    """Return the open document with its position moved on; its counts are copied as they are now."""
-    counts = replace(document.counts, reasons=dict(document.counts.reasons))
-    return replace(document, delivered=delivered, offset=offset, counts=counts)
+def continued(document: OpenDocument, delivered: int, offset: int | None, counts: Counts) -> OpenDocument:
+    """Return the open document with its position moved on; the running counts are copied as they are now."""
+    copied = replace(counts, reasons=dict(counts.reasons))
+    return replace(document, delivered=delivered, offset=offset, counts=copied)

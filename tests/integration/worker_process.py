@@ -1,6 +1,6 @@
-"""Run a worker once in this process, killing it with SIGKILL when a named point is reached for the n-th time.
+"""Run a worker, until it has caught up or for ever, in this process, killing it with SIGKILL when a named point is reached for the n-th time.
 
-python worker_process.py CONFIG [POINT TIMES]
+python worker_process.py CONFIG [POINT TIMES [forever]]
 """
 
 import asyncio
@@ -31,4 +31,4 @@ def kill_at(point: str, times: int) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 2:  # noqa: PLR2004
         kill_at(sys.argv[2], int(sys.argv[3]))
-    sys.exit(asyncio.run(run_worker(load(Path(sys.argv[1])).worker_settings(once=True))))
+    sys.exit(asyncio.run(run_worker(load(Path(sys.argv[1])).worker_settings(once="forever" not in sys.argv))))
