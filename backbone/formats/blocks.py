@@ -8,6 +8,7 @@ from typing import BinaryIO, Final
 from backbone.errors import DocumentError
 from backbone.formats.text import without_bom
 
+BOM_BYTES: Final = 3
 LINE_MAX_BYTES: Final = 16 * 1_048_576
 KEPT_BLOCKS: Final = 3
 
@@ -47,11 +48,17 @@ class LineBlocks:
             data = self._stream.read(self._block_bytes)
             if self._watch is not None and data:
                 self._watch(data)
-            if offset == 0 and line == 0 and not rest and data:
-                data, offset = without_bom(data)
             whole = rest + data
+            if offset == 0 and line == 0:
+                if data and len(whole) < BOM_BYTES:
+                    rest = whole
+                    continue
+                whole, offset = without_bom(whole)
             if not whole:
-                return
+                if not data:
+                    return
+                rest = b""
+                continue
             cut = whole.rfind(b"\n") + 1 if data else len(whole)
             if cut == 0:
                 if len(whole) > LINE_MAX_BYTES:

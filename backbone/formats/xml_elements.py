@@ -113,48 +113,57 @@ class _Walk:
         self.count_text = ""
         self.encoding = ""
         self._stream = stream
+        self._wanted = layout.record.split("/")
+        self._counted = layout.count.split("/") if layout.count else None
+        self._path: list[str] = []
         self._fed_bytes = 0
+        self._record_began = 0
 
     def elements(self) -> Iterator[Any]:
         """Yield each record element; it is cleared once the next one is asked for."""
-        layout = self.layout
-        parser = layout._parser(("start", "end"))  # noqa: SLF001 - two halves of one concept
-        wanted = layout.record.split("/")
-        counted = layout.count.split("/") if layout.count else None
-        path: list[str] = []
-        record_began = 0
+        parser = self.layout._parser(("start", "end"))  # noqa: SLF001 - two halves of one concept
         try:
             while data := self._stream.read(FEED_BYTES):
                 self._fed_bytes += len(data)
                 parser.feed(data)
-                for event, element in parser.read_events():
-                    if event == "start":
-                        if not self.began:
-                            self._begin(element)
-                        path.append(_local(element))
-                        if len(path) > layout.max_depth:
-                            raise DocumentError(f"elements stand more than {layout.max_depth} deep")
-                        if path == wanted:
-                            record_began = self._fed_bytes
-                        continue
-                    if path == wanted:
-                        self._check_namespace(element)
-                        yield element
-                        _drop(element)
-                    elif counted is not None and path == counted:
-                        self.count_text = (element.text or "").strip()
-                    elif len(path) < len(wanted):
-                        _drop(element)
-                    path.pop()
-                if path[: len(wanted)] == wanted and self._fed_bytes - record_began > layout.max_record_bytes:
-                    message = f"a record has more than {layout.max_record_bytes:,} bytes"
-                    raise DocumentError(message, code="document.record-too-large")
-            if self.began:
+                yield from self._events(parser)
+                self._check_size()
+            if self._fed_bytes:
                 parser.close()
+                yield from self._events(parser)  # a short document gives its events only now
         except etree.XMLSyntaxError as error:
             line = error.lineno or 0
             message = f"it is no well-formed XML at line {line:,}"
             raise DocumentError(message, guidance="have the supplier send the file again") from None
+
+    def _events(self, parser: Any) -> Iterator[Any]:
+        path, wanted = self._path, self._wanted
+        for event, element in parser.read_events():
+            if event == "start":
+                if not self.began:
+                    self._begin(element)
+                path.append(_local(element))
+                if len(path) > self.layout.max_depth:
+                    raise DocumentError(f"elements stand more than {self.layout.max_depth} deep")
+                if path == wanted:
+                    self._record_began = self._fed_bytes
+                continue
+            if path == wanted:
+                self._check_namespace(element)
+                yield element
+                _drop(element)
+            elif path == self._counted:
+                self.count_text = (element.text or "").strip()
+            elif len(path) < len(wanted):
+                _drop(element)
+            path.pop()
+
+    def _check_size(self) -> None:
+        """Refuse a record that is still going on after more bytes than it may have."""
+        most = self.layout.max_record_bytes
+        inside = self._path[: len(self._wanted)] == self._wanted
+        if inside and self._fed_bytes - self._record_began > most:
+            raise DocumentError(f"a record has more than {most:,} bytes", code="document.record-too-large")
 
     def _begin(self, root: Any) -> None:
         self.began = True

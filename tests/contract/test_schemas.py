@@ -1,0 +1,167 @@
+"""Every family: examples are valid, every field is marked, committed schemas are current and well-formed."""
+
+import json
+from types import ModuleType
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from backbone.compatibility import compare
+from backbone.schema_export import as_text, committed, drift, family_schema
+from schemas.families import FAMILIES, event_class
+from schemas.shared import Event, Location, PartialDate, marked
+
+EVENTS = [(module, event) for module in FAMILIES.values() for event in module.EVENTS]
+
+
+@pytest.mark.parametrize(("module", "event"), EVENTS, ids=lambda value: getattr(value, "__name__", ""))
+def test_an_event_has_two_examples_that_are_valid_for_both_contracts(module: ModuleType, event: type[Event]) -> None:
+    """The model and the exported JSON Schema agree that the minimal and the full example are right."""
+    examples = module.EXAMPLES[event]
+    assert len(examples) >= 2
+    name = f"{event.family}.v{event.major}"
+    schema = {**family_schema(name, module), "oneOf": None}
+    del schema["oneOf"]
+    validator = jsonschema_rs.Draft202012Validator({**schema, "$ref": f"#/$defs/{event.__name__}"})
+    for example in examples:
+        made = event.model_validate(example)
+        assert json.loads(made.model_dump_json(exclude_none=True)).items() >= {"case_ref": example["case_ref"]}.items()
+        assert validator.is_valid(example)
+        assert not validator.is_valid({**example, "unheard_of": 1})
+
+
+def models(node: dict[str, Any], path: str) -> list[str]:
+    """Return the fields of a definition that carry no marking."""
+    return [
+        f"{path}.{name}"
+        for name, field in node.get("properties", {}).items()
+        if field.get("x-data-category") not in {"none", "personal", "special", "criminal"}
+        or (field["x-data-category"] != "none") != ("x-data-subject" in field)
+    ]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_field_is_marked_and_described(name: str) -> None:
+    """A field without its category, or a personal one without its data subject, may not be released."""
+    schema = family_schema(name, FAMILIES[name])
+    unmarked = [fault for path, node in schema["$defs"].items() for fault in models(node, path)]
+    assert unmarked == []
+    assert all(node.get("description") for node in schema["$defs"].values())
+
+
+def test_committed_schemas_are_what_the_modules_give() -> None:
+    """Regenerating gives the same bytes, and each file is a valid JSON Schema."""
+    assert drift() == []
+    for name, module in FAMILIES.items():
+        text = as_text(family_schema(name, module))
+        assert text == as_text(family_schema(name, module))
+        jsonschema_rs.meta.validate(json.loads(text))
+        assert committed(name, "released") is not None
+
+
+def test_types_are_spelt_as_the_vocabulary_says() -> None:
+    """Type, schema name and topic come from family, fact and major, and lead back to the class."""
+    for _, event in EVENTS:
+        assert event.event_type == f"org.councilbackbone.{event.family}.{event.fact}.v1"
+        assert event.topic_suffix == f"{event.family}.v1"
+        assert event_class(event.event_type) is event
+    assert event_class("org.councilbackbone.planning.application-decided.v2") is None
+
+
+@pytest.mark.parametrize(
+    ("model", "content"),
+    [
+        (Location, {"uprn": "0123"}),
+        (Location, {"uprn": "1234567890123"}),
+        (Location, {"usrn": "123456789"}),
+        (Location, {"easting": 0}),
+        (Location, {"northing": 1_400_000}),
+        (Location, {"latitude": 40.0}),
+        (PartialDate, {"year": 2031, "day": 3}),
+        (PartialDate, {"year": 2031, "month": 2, "day": 29}),
+        (PartialDate, {"year": 2031, "month": 13}),
+    ],
+)
+def test_a_wrong_reference_value_is_refused(model: type[BaseModel], content: dict[str, Any]) -> None:
+    """Lengths, leading zeros, bounds and calendars are checked at the edge."""
+    with pytest.raises(ValidationError):
+        model.model_validate(content)
+
+
+def test_a_leap_day_is_a_day() -> None:
+    """29 February exists when it does."""
+    assert PartialDate(year=2032, month=2, day=29).day == 29
+
+
+def test_a_marking_names_a_subject_when_it_is_personal() -> None:
+    """Personal without a subject, or a subject without being personal, is a mistake of the author's."""
+    for arguments in (("personal",), ("none", "tenant")):
+        with pytest.raises(ValueError, match="data subject"):
+            marked(*arguments)
+
+
+OLD: dict[str, Any] = {
+    "$defs": {
+        "E": {
+            "x-event-type": "t",
+            "properties": {
+                "a": {"type": "string", "maxLength": 5, "x-data-category": "personal"},
+                "b": {"enum": ["x", "y"]},
+                "c": {"$ref": "#/$defs/P"},
+                "d": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            },
+            "required": ["a"],
+        },
+        "P": {"properties": {"n": {"type": "integer", "minimum": 1}}},
+    }
+}
+
+
+def edited(path: str, value: Any) -> dict[str, Any]:
+    """Return OLD with one place changed; None removes it."""
+    new: dict[str, Any] = json.loads(json.dumps(OLD))
+    *parents, last = path.split("/")
+    node = new["$defs"]
+    for parent in parents:
+        node = node[parent]
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    return new
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "breaking"),
+    [
+        ("E/properties/new", {"type": "string"}, False),
+        ("F", {"properties": {}}, False),
+        ("E/properties/a", None, True),
+        ("E", None, True),
+        ("E/required", ["a", "b"], True),
+        ("E/required", [], True),
+        ("E/properties/b/enum", ["x", "y", "z"], True),
+        ("E/properties/b/enum", ["x"], True),
+        ("E/properties/a/maxLength", 4, True),
+        ("E/properties/a/maxLength", 6, True),
+        ("E/properties/a/type", "integer", True),
+        ("E/properties/a/x-data-category", "none", True),
+        ("E/properties/a/x-data-category", "special", False),
+        ("E/properties/c/$ref", "#/$defs/Q", True),
+        ("E/properties/d/anyOf", [{"type": "string"}], True),
+        ("P/properties/n/minimum", 2, True),
+        ("E/x-event-type", "u", True),
+    ],
+)
+def test_a_change_is_classified(path: str, value: Any, breaking: bool) -> None:  # noqa: FBT001
+    """Adding what is optional is compatible; everything else that a reader or writer would notice is breaking."""
+    changes = compare(OLD, edited(path, value))
+    assert changes
+    assert any(change.breaking for change in changes) is breaking
+
+
+def test_nothing_changed_is_no_change() -> None:
+    """A schema is compatible with itself."""
+    assert compare(OLD, OLD) == []

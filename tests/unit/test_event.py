@@ -1,0 +1,74 @@
+"""The envelope: CloudEvents binary mode as an independent implementation reads it."""
+
+import orjson
+import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
+from cloudevents.core.formats.json import JSONFormat
+
+from backbone.event import Encoder, Origin, length_prefixed
+from schemas.planning.v1 import ApplicationSubmitted
+from schemas.servicerequests.v1 import StatusChanged
+from schemas.shared import Location, PartialDate
+
+ENCODER = Encoder(
+    Origin("E09000099", "toy"), (StatusChanged, ApplicationSubmitted), ordinal=7, traceparent="00-1-2-01"
+)
+
+
+def changed(**more: object) -> StatusChanged:
+    content = {"case_ref": "700123", "organisation": "E09000099", "occurred_at": "2031-01-06T08:00:00Z", "state": "open"}
+    return StatusChanged.model_validate({**content, **more})
+
+
+def headers(event: StatusChanged | ApplicationSubmitted, identity: bytes = b"id") -> dict[str, bytes]:
+    return dict(ENCODER.encode(event, identity, 5, 0, 0)[1][2])
+
+
+def test_an_independent_reader_takes_it_as_a_cloud_event() -> None:
+    """The CNCF SDK reads key, headers and value back as the attributes that were meant."""
+    topic, (key, value, found), _ = ENCODER.encode(changed(), b"id", 5, 0, 0)
+    event = from_binary(KafkaMessage(headers=dict(found), key=key, value=value or b""), JSONFormat())
+    assert topic == "E09000099.servicerequests.v1"
+    assert event.get_type() == "org.councilbackbone.servicerequests.status-changed.v1"
+    assert event.get_subject() == "700123"
+    assert event.get_extension("sequence") == "00000007-000000005-00"
+    assert event.get_data() == orjson.loads(value or b"")
+
+
+def test_the_category_is_the_highest_among_the_fields_that_are_there() -> None:
+    """An event without personal fields says none; a description or a property makes it personal."""
+    assert headers(changed())["ce_datacategory"] == b"none"
+    assert headers(changed(location=Location(usrn="47100001")))["ce_datacategory"] == b"none"
+    assert headers(changed(location=Location(uprn="100000000001")))["ce_datacategory"] == b"personal"
+    assert headers(changed(description="text"))["ce_datacategory"] == b"personal"
+
+
+@pytest.mark.parametrize(
+    ("date", "time"),
+    [
+        (PartialDate(year=2031, month=3, day=4), b"2031-03-04T00:00:00Z"),
+        (PartialDate(year=2031, month=3), None),
+        (PartialDate(year=2031), None),
+    ],
+)
+def test_a_date_gives_a_time_only_when_it_is_whole(date: PartialDate, time: bytes | None) -> None:
+    """A day is never invented: the attribute is left out for a month or a year."""
+    event = ApplicationSubmitted(
+        case_ref="a", organisation="E09000099", occurred_at=date, reference="a", stage="submission",
+        status="undetermined",
+    )  # fmt: skip
+    assert headers(event).get("ce_time") == time
+
+
+def test_ids_differ_by_everything_that_they_are_made_of() -> None:
+    """Organisation, system, type, identity and index each change the id, and joining is unambiguous."""
+    encoders = [Encoder(Origin(*names), (StatusChanged,), ordinal=0, traceparent="") for names in (("a", "bc"), ("ab", "c"))]
+    ids = {encoder.event_id(StatusChanged, b"1") for encoder in encoders}
+    ids |= {encoders[0].event_id(StatusChanged, b"2"), encoders[0].event_id(StatusChanged, b"1", 1)}
+    assert len(ids) == 4
+    assert length_prefixed("a", "bc") != length_prefixed("ab", "c")
+
+
+def test_an_id_is_what_it_was_when_it_was_first_published() -> None:
+    """Ids are part of the contract: this one may never change."""
+    assert ENCODER.event_id(StatusChanged, b"700123_deadbeef") == "a2e5a31dc3350b4fc4d7daa9ff150ea4"
