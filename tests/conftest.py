@@ -51,7 +51,9 @@ def organisation() -> str:
 def deploy(broker: str, organisation: str, tmp_path: Path) -> Callable[..., Deployment]:
     """Give a function that writes a deployment file and reads it; feeds are YAML text."""
 
-    def make(feeds: str = FEED.format(name="hw"), *, deployment: str = "default", more: str = "", at: str = "") -> Deployment:
+    def make(
+        feeds: str = FEED.format(name="hw"), *, deployment: str = "default", more: str = "", at: str = ""
+    ) -> Deployment:
         (tmp_path / "drop").mkdir(exist_ok=True)
         path = tmp_path / f"{deployment}.yaml"
         path.write_text(

@@ -71,7 +71,7 @@ def _reasons(ran: Ran) -> Iterator[str]:
 
 
 def _determinism(adapter: AnyAdapter, case: Case, ran: Ran) -> Iterator[str]:
-    """The same input must give the same bytes, and the document's name must not matter."""
+    """Run it again: the same input must give the same bytes, and the document's name must not matter."""
     again = run_case(adapter, case, document_name="another-name")
     for one, other in zip(ran.results, again.results, strict=True):
         for (_, first), (_, second) in zip(one.events, other.events, strict=True):

@@ -100,7 +100,9 @@ def run_case(adapter: AnyAdapter, case: Case, *, document_name: str = "case") ->
 def differences(case: Case, ran: Ran) -> list[str]:
     """Return what came out otherwise than the case says; empty when it holds."""
     if case.held:
-        return [] if ran.receipt.code == case.held else [f"is {ran.receipt.outcome} {ran.receipt.code}, not {case.held}"]
+        return (
+            [] if ran.receipt.code == case.held else [f"is {ran.receipt.outcome} {ran.receipt.code}, not {case.held}"]
+        )
     if ran.receipt.outcome == "held":
         return [f"is held: {ran.receipt.code} {ran.receipt.message}"]
     found = list(_counted(case, ran))

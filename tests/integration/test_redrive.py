@@ -1,10 +1,9 @@
 """Rejects go through again: re-mapped by new options or repaired by hand, same ids, in order, receipts balanced."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from backbone.cli.rejects import open_rejects
@@ -98,7 +97,10 @@ async def test_a_repaired_record_keeps_its_identity(deploy: Callable[..., Deploy
     deployment = deploy(FEED % "")
     await apply(deployment)
     (good,) = rows(1)
-    write(Path(deployment.path.parent) / "drop" / "20310106.csv", [good.text.replace("06/01/2031 08:00", "31/02/2031 08:00")])
+    write(
+        Path(deployment.path.parent) / "drop" / "20310106.csv",
+        [good.text.replace("06/01/2031 08:00", "31/02/2031 08:00")],
+    )
     async with running(deployment) as worker:
         await caught_up(worker, 1)
         (reject,) = [

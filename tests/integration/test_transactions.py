@@ -1,4 +1,4 @@
-"""The transactional producer and the state reader against a real broker: fencing, failed batches, the high watermark."""
+"""The transactional producer and the state reader on a real broker: fencing, failed batches, the high watermark."""
 
 import asyncio
 import inspect
@@ -138,7 +138,7 @@ async def test_a_restarted_broker_needs_no_operator() -> None:
 
 @pytest.mark.parametrize("moment", ["idle", "in transaction", "sent", "committing"])
 async def test_discard_is_bounded_under_a_broker_that_does_not_answer(moment: str) -> None:
-    """Whatever the producer is doing, discarding it under a stopped broker takes under three seconds, leaving no task."""
+    """Whatever the producer is doing, discarding it under a stopped broker is quick and leaves no task."""
     async with EmbeddedKafka() as kafka:
         connection = KafkaConnection(kafka.bootstrap_servers)
         await create_topics(connection, [TopicSpec("stalled", 1, 1)])

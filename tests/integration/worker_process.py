@@ -1,4 +1,4 @@
-"""Run a worker, until it has caught up or for ever, in this process, killing it with SIGKILL when a named point is reached for the n-th time.
+"""Run a worker, until it has caught up or for ever, and kill it with SIGKILL at the n-th time of a named point.
 
 python worker_process.py CONFIG [POINT TIMES [forever]]
 """
@@ -29,6 +29,6 @@ def kill_at(point: str, times: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:  # noqa: PLR2004
+    if len(sys.argv) > 2:
         kill_at(sys.argv[2], int(sys.argv[3]))
     sys.exit(asyncio.run(run_worker(load(Path(sys.argv[1])).worker_settings(once="forever" not in sys.argv))))

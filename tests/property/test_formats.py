@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import tracemalloc
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from decimal import Decimal
 from typing import Any, BinaryIO
 from xml.sax.saxutils import escape
@@ -28,9 +28,9 @@ from backbone.formats import (
     csv_layout,
 )
 
-CELL = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"), max_size=12)
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)
 ROWS = st.lists(st.tuples(CELL, CELL, CELL), max_size=25)
-XML_TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn")), max_size=12).map(str.strip)
+XML_TEXT = st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), max_size=12).map(str.strip)
 
 
 def scanned(layout: Layout, data: bytes) -> Scan:
@@ -47,7 +47,7 @@ def read(layout: Layout, data: bytes, **position: Any) -> list[Any]:
     return list(layout.read(io.BytesIO(data), scanned(layout, data), **position))
 
 
-def written(rows: list[tuple[str, ...]], ending: str) -> bytes:
+def written(rows: Sequence[tuple[str, ...]], ending: str) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator=ending)
     writer.writerow(["a", "b", "c"])
@@ -58,7 +58,10 @@ def written(rows: list[tuple[str, ...]], ending: str) -> bytes:
 @settings(max_examples=100, deadline=None)
 @given(ROWS, st.sampled_from(["\n", "\r\n"]), st.integers(1, 40), st.booleans())
 def test_csv_comes_back_as_it_was_written(
-    rows: list[tuple[str, str, str]], ending: str, block_bytes: int, bom: bool  # noqa: FBT001
+    rows: list[tuple[str, str, str]],
+    ending: str,
+    block_bytes: int,
+    bom: bool,  # noqa: FBT001
 ) -> None:
     """Any table that the standard library writes is read back, at every block size, with or without a BOM."""
     layout = CsvLayout("t", ("a", "b", "c"), block_bytes=block_bytes)
@@ -91,7 +94,11 @@ def test_csv_goes_on_from_any_offset(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.dictionaries(st.text(max_size=5), CELL | st.integers() | st.none() | st.lists(CELL, max_size=3)), max_size=12))
+@given(
+    st.lists(
+        st.dictionaries(st.text(max_size=5), CELL | st.integers() | st.none() | st.lists(CELL, max_size=3)), max_size=12
+    )
+)
 def test_json_lines_and_arrays_hold_the_same(records: list[dict[str, Any]]) -> None:
     """The same objects come out of lines, of an array and of an array within an object, with true offsets."""
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
@@ -125,10 +132,18 @@ def test_xml_comes_back_as_it_was_written(records: list[tuple[str, list[str]]]) 
 
 ALLPAY = FixedWidthLayout(
     "allpay",
-    columns=(FixedColumn("account", 7, 16), FixedColumn("amount", 23, 9), FixedColumn("method", 32, 1), FixedColumn("date", 33, 10)),
+    columns=(
+        FixedColumn("account", 7, 16),
+        FixedColumn("amount", 23, 9),
+        FixedColumn("method", 32, 1),
+        FixedColumn("date", 33, 10),
+    ),
     line_chars=43,
     trailer=r"^.{0,1}$",
-    totals=(Total("total amount", r"Total Amount.{22}(.{0,17})", "amount"), Total("transactions", r"Total Transactions.{22}(.{0,17})")),
+    totals=(
+        Total("total amount", r"Total Amount.{22}(.{0,17})", "amount"),
+        Total("transactions", r"Total Transactions.{22}(.{0,17})"),
+    ),
 )
 
 
@@ -159,21 +174,23 @@ def test_fixed_width_comes_back_and_its_totals_must_agree(amounts: list[int], en
 
 
 CSV = csv_layout("t", "a", "b")
+UTF_16 = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE g><g/>'.encode("utf-16")
+LARGE = b"<g><r>" + b"<a>x</a>" * 50_000 + b"</r></g>"
 HOSTILE: list[tuple[Layout, bytes, str]] = [
     (CSV, b"", "document.empty"),
-    (CSV, b"a,b\n1,\"2\n3,4\n", "document.malformed"),
+    (CSV, b'a,b\n1,"2\n3,4\n', "document.malformed"),
     (CSV, b'a,b\n1,"2"x\n', "document.malformed"),
     (CSV, b"a,c\n1,2\n", "document.unknown-layout"),
     (CSV, b"a,b,a\n1,2,3\n", "document.unknown-layout"),
-    (CSV, b"a,b\n1,\"" + b"x" * 200_000 + b"\"\n", "document.malformed"),
+    (CSV, b'a,b\n1,"' + b"x" * 200_000 + b'"\n', "document.malformed"),
     (csv_layout("t", "a", encodings=("utf-8",)), b"a\n\xff\n", "document.undecodable"),
     (csv_layout("t", "a"), b"a\n\x81\n", "document.undecodable"),
     (XmlLayout("t", "g/r"), b'<!DOCTYPE g [<!ENTITY a "b">]><g><r>&a;</r></g>', "document.doctype"),
-    (XmlLayout("t", "g/r"), '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE g><g/>'.encode("utf-16"), "document.doctype"),
+    (XmlLayout("t", "g/r"), UTF_16, "document.doctype"),
     (XmlLayout("t", "g/r"), b"<g><r>", "document.malformed"),
     (XmlLayout("t", "g/r"), b"<g>" * 100, "document.malformed"),
     (XmlLayout("t", "g/r"), b"<x/>", "document.unknown-layout"),
-    (XmlLayout("t", "g/r", max_record_bytes=70_000), b"<g><r>" + b"<a>x</a>" * 50_000 + b"</r></g>", "document.record-too-large"),
+    (XmlLayout("t", "g/r", max_record_bytes=70_000), LARGE, "document.record-too-large"),
     (JsonArrayLayout("t"), b"[1, 2", "document.malformed"),
     (JsonArrayLayout("t"), b'[{"a": }]', "document.malformed"),
     (JsonArrayLayout("t", path="x"), b'{"y": []}', "document.unknown-layout"),
@@ -229,6 +246,7 @@ class Endless(io.RawIOBase):
         self.rest = b""
 
     def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
         while len(self.rest) < size:
             part = next(self.parts, b"")
             if not part:

@@ -10,13 +10,16 @@ from schemas.planning.v1 import ApplicationSubmitted
 from schemas.servicerequests.v1 import StatusChanged
 from schemas.shared import Location, PartialDate
 
-ENCODER = Encoder(
-    Origin("E09000099", "toy"), (StatusChanged, ApplicationSubmitted), ordinal=7, traceparent="00-1-2-01"
-)
+ENCODER = Encoder(Origin("E09000099", "toy"), (StatusChanged, ApplicationSubmitted), ordinal=7, traceparent="00-1-2-01")
 
 
 def changed(**more: object) -> StatusChanged:
-    content = {"case_ref": "700123", "organisation": "E09000099", "occurred_at": "2031-01-06T08:00:00Z", "state": "open"}
+    content = {
+        "case_ref": "700123",
+        "organisation": "E09000099",
+        "occurred_at": "2031-01-06T08:00:00Z",
+        "state": "open",
+    }
     return StatusChanged.model_validate({**content, **more})
 
 
@@ -62,7 +65,9 @@ def test_a_date_gives_a_time_only_when_it_is_whole(date: PartialDate, time: byte
 
 def test_ids_differ_by_everything_that_they_are_made_of() -> None:
     """Organisation, system, type, identity and index each change the id, and joining is unambiguous."""
-    encoders = [Encoder(Origin(*names), (StatusChanged,), ordinal=0, traceparent="") for names in (("a", "bc"), ("ab", "c"))]
+    encoders = [
+        Encoder(Origin(*names), (StatusChanged,), ordinal=0, traceparent="") for names in (("a", "bc"), ("ab", "c"))
+    ]
     ids = {encoder.event_id(StatusChanged, b"1") for encoder in encoders}
     ids |= {encoders[0].event_id(StatusChanged, b"2"), encoders[0].event_id(StatusChanged, b"1", 1)}
     assert len(ids) == 4

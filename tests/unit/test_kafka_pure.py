@@ -35,9 +35,7 @@ def test_murmur2_is_that_of_the_java_client() -> None:
     st.dictionaries(st.integers(0, 11), st.integers(1, 9), max_size=12),
     st.dictionaries(st.sampled_from("abcde"), st.frozensets(st.integers(0, 11)), min_size=1),
 )
-def test_leases_are_shared_out_whole_and_fairly(
-    weights: dict[int, int], owned: dict[str, frozenset[int]]
-) -> None:
+def test_leases_are_shared_out_whole_and_fairly(weights: dict[int, int], owned: dict[str, frozenset[int]]) -> None:
     """Every partition has one owner, and no member has more than a fair share and its heaviest partition."""
     shared = share_out(weights, owned, range(12))
     assert sorted(partition for partitions in shared.values() for partition in partitions) == list(range(12))
@@ -69,7 +67,10 @@ def test_what_would_lose_data_is_refused_and_what_is_safe_is_changed() -> None:
         STATE.name: changed(STATE, cleanup_policy="delete"),
         EVENTS.name: changed(EVENTS, partitions=12, retention_ms="500"),
     }
-    steps = [(step.action, step.topic, step.code) for step in plan([STATE, EVENTS, TopicSpec("new", 1, 3, {"cleanup.policy": "delete"})], found)]
+    steps = [
+        (step.action, step.topic, step.code)
+        for step in plan([STATE, EVENTS, TopicSpec("new", 1, 3, {"cleanup.policy": "delete"})], found)
+    ]
     assert steps == [
         ("refuse", STATE.name, "topic.cleanup-policy"),
         ("refuse", EVENTS.name, "topic.partitions-differ"),
@@ -112,5 +113,5 @@ def test_a_secret_never_shows_itself() -> None:
     """Neither the secret nor the connection prints the password."""
     connection = KafkaConnection("b:9092", "SASL_SSL", "PLAIN", "u", Secret("hunter2"))
     assert "hunter2" not in repr(connection)
-    assert connection.options()["sasl_plain_password"] == "hunter2"
+    assert connection.options()["sasl_plain_password"] == "hunter2"  # noqa: S105 - it is a test's
     assert connection.librdkafka_options()["sasl.password"] == "hunter2"

@@ -53,7 +53,12 @@ def translate(row: Row, context: Context[FeedOptions]) -> Translation:
                 StatusChanged(**shared(row), state="fixed"),
             ]
         case "long":
-            return Opened(**shared(row), description="x" * 20_000, public_update="y" * 20_000, media=("https://e.org/" + "z" * 2000,) * 20)
+            return Opened(
+                **shared(row),
+                description="x" * 20_000,
+                public_update="y" * 20_000,
+                media=("https://e.org/" + "z" * 2000,) * 20,
+            )
         case _:
             return StatusChanged(**shared(row), state="open")
 

@@ -50,7 +50,7 @@ def test_only_complete_blocks_a_repeat_and_an_aborted_file_is_looked_at_again() 
 def test_records_of_other_shards_are_passed_over() -> None:
     """Shards that share a partition, also with names that begin alike, never mix."""
     one, two = ShardState("f/main", 0), ShardState("f/main2", 0)
-    messages = one.write_ended(entry(), FILE) + [two.write_checkpoint(Checkpoint(9, 9))]
+    messages = [*one.write_ended(entry(), FILE), two.write_checkpoint(Checkpoint(9, 9))]
     again = reread(one, messages)
     assert again.checkpoint.generation == 0
     assert len(again.ledger) == 1

@@ -25,9 +25,7 @@ def test_every_local_time_goes_back_to_where_it_came_from(moment: datetime) -> N
     assert text == f"{expected:%Y-%m-%dT%H:%M:%SZ}"
 
 
-@pytest.mark.parametrize(
-    ("rule", "expected"), [("later", "2031-10-26T01:30:00Z"), ("earlier", "2031-10-26T00:30:00Z")]
-)
+@pytest.mark.parametrize(("rule", "expected"), [("later", "2031-10-26T01:30:00Z"), ("earlier", "2031-10-26T00:30:00Z")])
 def test_the_repeated_hour_is_placed_by_the_rule_and_flagged(rule: str, expected: str) -> None:
     """The hour that October repeats is never passed on in silence."""
     clock = UkClock(rule)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""What Backbone costs: records a CPU-second and memory, beside a plain client that does the same job."""
