@@ -1,0 +1,30 @@
+"""Documentation stays true: every code has its runbook entry, and every file that a page names exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CODE = re.compile(r'"((?:record|document|feed|broker|topic|state|source|config|reject|worker|dependency|internal)\.[a-z0-9-]+)"')
+NOT_ERRORS = {
+    "document.committed", "document.finished", "feed.stalled", "feed.stopped", "state.loaded", "state.loading",
+    "worker.log", "worker.stopped", "worker.stopping",
+}  # fmt: skip
+"""Log events and named points, which are spelt alike."""
+
+
+def test_every_code_has_a_runbook_entry_and_every_entry_a_code() -> None:
+    """A code that an operator meets leads to what to do; an entry that nothing raises is removed."""
+    sources = [*ROOT.glob("backbone/**/*.py"), *ROOT.glob("adapters/**/*.py")]
+    raised = {code for path in sources for code in CODE.findall(path.read_text())} - NOT_ERRORS
+    entries = set(re.findall(r"^### (\S+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE))
+    assert raised - entries == set()
+    assert entries - raised == set()
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("adapters/**/*.md")], ids=str)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page names a file or folder that is there."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
