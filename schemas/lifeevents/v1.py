@@ -6,7 +6,7 @@ relatives: they are marked as personal data of the deceased, and go out only und
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from schemas.shared import DateText, Event, PartialDate, facts, marked
+from schemas.shared import Classification, DateText, Event, PartialDate, facts, marked
 from schemas.shared.types import Code, Part, Postcode, ShortText
 
 State = Literal["registered"]
@@ -23,14 +23,29 @@ UPDATE_REASONS: dict[str, str] = {
 """Why a registration changed, after GRO's reasons 1 to 5."""
 
 Sex = Literal["male", "female", "indeterminate"]
+SEXES: dict[str, str] = {
+    "male": "Registered as male",
+    "female": "Registered as female",
+    "indeterminate": "Registered as neither",
+}
+
+NameKind = Literal["registered", "alias", "before_marriage"]
+NAME_KINDS: dict[str, str] = {
+    "registered": "The name in the entry itself",
+    "alias": "A name also used; the register may say how it calls it",
+    "before_marriage": "The given names with a family name from before a marriage",
+}
+
+Verification = Literal["00", "01", "02", "03"]
+VERIFICATIONS: dict[str, str] = {
+    level: f"GovTalk verification level {int(level)}" for level in ("00", "01", "02", "03")
+}
 
 
 class Name(Part):
     """One name that the deceased had."""
 
-    kind: Annotated[
-        Literal["registered", "alias", "before_marriage"], marked("none", description="Which of the names it is")
-    ]
+    kind: Annotated[NameKind, marked("none", description="Which of the names it is", values=NAME_KINDS)]
     title: Annotated[ShortText | None, marked("personal", "deceased", "Title")] = None
     given_names: Annotated[tuple[ShortText, ...] | None, marked("personal", "deceased", "Given names, in order")] = None
     family_name: Annotated[ShortText | None, marked("personal", "deceased", "Family name")] = None
@@ -49,22 +64,22 @@ class DeathEvent(Event):
     """Fields that both events share. ``case_ref`` equals ``registration_ref``."""
 
     family: ClassVar[str] = "lifeevents"
-    classification: ClassVar[Literal["open", "official", "official-sensitive"]] = "official-sensitive"
+    classification: ClassVar[Classification] = "official-sensitive"
 
     registration_ref: Annotated[Code, marked("none", description="GRO registration id, unpadded")]
     registration_type: Annotated[Code | None, marked("none", description="GRO registration type")] = None
-    state: Annotated[State, marked("none", description="The state of the registration")] = "registered"
+    state: Annotated[State, marked("none", description="The state of the registration", values=STATES)] = "registered"
     registered_on: Annotated[DateText | None, marked("none", description="Date of registration")] = None
     date_of_death: Annotated[PartialDate | None, marked("personal", "deceased", "As exact as it is known")] = None
     date_of_death_verification: Annotated[
-        Literal["00", "01", "02", "03"] | None, marked("none", description="GovTalk verification level")
+        Verification | None, marked("none", description="How well the date was verified", values=VERIFICATIONS)
     ] = None
     qualifier: Annotated[ShortText | None, marked("personal", "deceased", "Such as `On or about`")] = None
     names: Annotated[tuple[Name, ...] | None, marked("personal", "deceased", "Registered name first")] = None
-    sex: Annotated[Sex | None, marked("personal", "deceased", "Sex, as registered")] = None
+    sex: Annotated[Sex | None, marked("personal", "deceased", "Sex, as registered", values=SEXES)] = None
     date_of_birth: Annotated[PartialDate | None, marked("personal", "deceased", "As exact as it is known")] = None
     date_of_birth_verification: Annotated[
-        Literal["00", "01", "02", "03"] | None, marked("none", description="GovTalk verification level")
+        Verification | None, marked("none", description="How well the date was verified", values=VERIFICATIONS)
     ] = None
     address: Annotated[Address | None, marked("personal", "deceased", "Usual address")] = None
 
@@ -79,7 +94,9 @@ class DeathRegistrationUpdated(DeathEvent):
     """A registration changed; the event holds it as it is now. It may come without the registration before it."""
 
     fact: ClassVar[str] = "death-registration-updated"
-    reason: Annotated[UpdateReason, marked("none", description="Why it changed; `cancelled` deletes nothing")]
+    reason: Annotated[
+        UpdateReason, marked("none", description="Why it changed; `cancelled` deletes nothing", values=UPDATE_REASONS)
+    ]
 
 
 class Revoked(facts.Revoked):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import StringConstraints
 
-from schemas.shared import CodedValue, DateText, Event, PartialDate, facts, marked
+from schemas.shared import CaseRef, CodedValue, DateText, Event, facts, marked
 from schemas.shared.types import Code, LongText, Part, ShortText, Url
 
 Stage = Literal["submission", "validation", "consultation", "assessment", "appeal", "highCourtAppeal"]
@@ -29,26 +29,54 @@ STATUSES: dict[str, str] = {
     "returned": "Sent back to the applicant",
     "withdrawn": "Taken back by the applicant",
 }
-PlanningReference = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
-Authority = Annotated[str, StringConstraints(pattern=r"^([EWSN][0-9]{8}|local-authority:[A-Z]{3}|[a-z][a-z0-9-]{1,62})$")]
+DECISIONS: dict[str, str] = {
+    "granted": "Permission was given",
+    "refused": "Permission was refused",
+    "allowed": "The appeal succeeded",
+    "dismissed": "The appeal failed",
+    "splitDecision": "The appeal succeeded in part",
+    "withdrawn": "The appeal was taken back",
+}
+DECISION_MAKERS: dict[str, str] = {
+    "planning-officer": "An officer under delegated powers",
+    "committee": "The authority's planning committee",
+    "secretary-of-state": "The Secretary of State",
+    "pins": "The Planning Inspectorate",
+    "mayor": "An elected mayor with planning powers",
+}
+Authority = Annotated[
+    str, StringConstraints(pattern="^([EWSN][0-9]{8}|local-authority:[A-Z]{3}|[a-z][a-z0-9-]{1,62})$")
+]
+"""GSS code, the code of the planning register, or a registered slug."""
 
 
 class Decision(Part):
     """What was decided, when and by whom."""
 
-    code: Annotated[DecisionCode, marked("none", description="MHCLG decision code list")]
+    code: Annotated[DecisionCode, marked("none", description="MHCLG decision code list", values=DECISIONS)]
     label: Annotated[ShortText | None, marked("none", description="Its label, as the source has it")] = None
     decided_on: Annotated[DateText | None, marked("none", description="Date of the decision")] = None
-    decision_maker_role: Annotated[DecisionMaker | None, marked("none", description="Who decided, as a role")] = None
+    decision_maker_role: Annotated[
+        DecisionMaker | None, marked("none", description="Who decided, as a role", values=DECISION_MAKERS)
+    ] = None
 
 
-class Person(Part):
-    """Somebody named in an application."""
+class Applicant(Part):
+    """Who applies."""
 
     name: Annotated[ShortText | None, marked("personal", "applicant", "Name")] = None
     address: Annotated[LongText | None, marked("personal", "applicant", "Address")] = None
     email: Annotated[ShortText | None, marked("personal", "applicant", "E-mail address")] = None
     phone: Annotated[ShortText | None, marked("personal", "applicant", "Telephone number")] = None
+
+
+class Agent(Part):
+    """Who acts for the applicant, usually as a business."""
+
+    name: Annotated[ShortText | None, marked("personal", "business", "Name")] = None
+    address: Annotated[LongText | None, marked("personal", "business", "Address")] = None
+    email: Annotated[ShortText | None, marked("personal", "business", "E-mail address")] = None
+    phone: Annotated[ShortText | None, marked("personal", "business", "Telephone number")] = None
 
 
 class PlanningDocument(Part):
@@ -63,17 +91,17 @@ class PlanningEvent(Event):
 
     family: ClassVar[str] = "planning"
 
-    reference: Annotated[PlanningReference, marked("none", description="The application's reference; may hold `/`")]
+    reference: Annotated[CaseRef, marked("none", description="The application's reference; may hold `/`")]
     planning_authority: Annotated[Authority | None, marked("none", description="Who decides")] = None
-    stage: Annotated[Stage, marked("none", description="MHCLG stage")]
-    status: Annotated[Status, marked("none", description="MHCLG status")]
+    stage: Annotated[Stage, marked("none", description="MHCLG stage", values=STAGES)]
+    status: Annotated[Status, marked("none", description="MHCLG status", values=STATUSES)]
     application_type: Annotated[
         tuple[Code, ...] | None, marked("none", description="MHCLG application types; one application may have several")
     ] = None
     description: Annotated[LongText | None, marked("personal", "applicant", "Proposal, in free text")] = None
-    geometry: Annotated[ShortText | LongText | None, marked("none", description="Site as WKT, EPSG:4326")] = None
-    applicant: Annotated[Person | None, marked("personal", "applicant", "Who applies")] = None
-    agent: Annotated[Person | None, marked("personal", "business", "Who acts for the applicant")] = None
+    geometry: Annotated[LongText | None, marked("none", description="Site as WKT, EPSG:4326")] = None
+    applicant: Annotated[Applicant | None, marked("personal", "applicant", "Who applies")] = None
+    agent: Annotated[Agent | None, marked("personal", "business", "Who acts for the applicant")] = None
     documents: Annotated[tuple[PlanningDocument, ...] | None, marked("none", description="Published documents")] = None
 
 
@@ -234,8 +262,3 @@ EXAMPLES: dict[type[Event], tuple[dict[str, Any], ...]] = {
         {**_SHARED, "logged_at": "2031-06-14T08:06:00Z", "legal_ground": "retention_expired"},
     ),
 }
-
-
-def on(year: int, month: int, day: int) -> PartialDate:
-    """Return a register's date as ``occurred_at`` takes it."""
-    return PartialDate(year=year, month=month, day=day)

@@ -73,7 +73,7 @@ class Opened(ServiceRequestEvent):
     """A request was recorded. Sent once, when the council's system first offers it."""
 
     fact: ClassVar[str] = "opened"
-    state: Annotated[State, marked("none", description="The state it starts in")] = "open"
+    state: Annotated[State, marked("none", description="The state it starts in", values=STATES)] = "open"
     reporter: Annotated[Reporter | None, marked("personal", "reporter", "Who reported it")] = None
 
 
@@ -81,7 +81,7 @@ class StatusChanged(ServiceRequestEvent):
     """A request has a state. Sent for every entry of the source's history, even if the state repeats."""
 
     fact: ClassVar[str] = "status-changed"
-    state: Annotated[State, marked("none", description="The state it is in now")]
+    state: Annotated[State, marked("none", description="The state it is in now", values=STATES)]
 
 
 class Updated(ServiceRequestEvent):

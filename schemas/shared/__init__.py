@@ -1,6 +1,6 @@
 """What every family shares: the event base, field types, markings and the four facts."""
 
-from schemas.shared.event import Event, categories
+from schemas.shared.event import Classification, Event, categories
 from schemas.shared.facts import Erased, Merged, Revoked, Superseded
 from schemas.shared.markings import Category, DataSubject, marked
 from schemas.shared.types import (
@@ -21,7 +21,7 @@ from schemas.shared.types import (
 )
 
 __all__ = [
-    "CaseRef", "Category", "CodedValue", "DataSubject", "DateText", "Erased", "Event", "ExternalRef", "LgslId",
-    "Location", "Merged", "Money", "Organisation", "PartialDate", "Postcode", "Revoked", "SourceStatus", "Superseded",
-    "Uprn", "Usrn", "UtcTimestamp", "categories", "marked",
+    "CaseRef", "Category", "Classification", "CodedValue", "DataSubject", "DateText", "Erased", "Event", "ExternalRef",
+    "LgslId", "Location", "Merged", "Money", "Organisation", "PartialDate", "Postcode", "Revoked", "SourceStatus",
+    "Superseded", "Uprn", "Usrn", "UtcTimestamp", "categories", "marked",
 ]  # fmt: skip

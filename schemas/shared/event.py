@@ -1,9 +1,11 @@
 """The base of every event: the fields that all families share, and what the envelope takes from the class."""
 
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 
 from schemas.shared.markings import ENVELOPE_CATEGORY, Category, marked
 from schemas.shared.types import (
@@ -21,6 +23,12 @@ Classification = Literal["open", "official", "official-sensitive"]
 
 TimeNote = Literal["ambiguous_local_time", "observed"]
 """Local time in the hour that October repeats, placed by the feed's rule; or the time of our reading the source."""
+
+
+TIME_NOTES: dict[str, str] = {
+    "ambiguous_local_time": "The local time occurred twice, in the hour that October repeats; the feed's rule chose",
+    "observed": "The source gives no time; this is when the backbone read it",
+}
 
 
 class Event(BaseModel):
@@ -45,7 +53,8 @@ class Event(BaseModel):
         tuple[ExternalRef, ...] | None, marked("none", description="The same case in other systems")
     ] = None
     occurred_at_note: Annotated[
-        TimeNote | None, marked("none", description="What to know of `occurred_at`; absent when nothing")
+        TimeNote | None,
+        marked("none", description="What to know of `occurred_at`; absent when nothing", values=TIME_NOTES),
     ] = None
     logged_at: Annotated[UtcTimestamp | None, marked("none", description="When the source system recorded it")] = None
     source_status: Annotated[
@@ -68,28 +77,48 @@ class Event(BaseModel):
 def categories(event_class: type[Event]) -> tuple[tuple[tuple[str, ...], str], ...]:
     """Return (path, category as the envelope spells it) of every field that holds personal data when present.
 
-    A path has one name, or two for a marked field of an unmarked part (``("location", "uprn")``).
+    A path has one name, or two for a marked field of an unmarked part (``("location", "uprn")``). A field counts
+    with the highest category of its own marking and of whatever it holds; markings that lie deeper than a part, or
+    within a list, count for the whole field, so that the category is never too low.
     """
     found: list[tuple[tuple[str, ...], str]] = []
     for name, info in event_class.model_fields.items():
-        own = _category(info.json_schema_extra)
-        if own != "none":
-            found.append(((name,), ENVELOPE_CATEGORY[own]))
-            continue
-        for part in _parts(info.annotation):
-            for inner, inner_info in part.model_fields.items():
-                category = _category(inner_info.json_schema_extra)
-                if category != "none":
-                    found.append(((name, inner), ENVELOPE_CATEGORY[category]))
+        own, held = _category(info), _highest_within(info.annotation)
+        part = _single_part(info.annotation)
+        if own == "none" and held != "none" and part is not None:
+            within = ((inner, _highest(inner_info)) for inner, inner_info in part.model_fields.items())
+            found.extend(
+                ((name, inner), ENVELOPE_CATEGORY[category]) for inner, category in within if category != "none"
+            )
+        elif (category := max(own, held, key=_RANK.index)) != "none":
+            found.append(((name,), ENVELOPE_CATEGORY[category]))
     return tuple(found)
 
 
-def _category(extra: object) -> Category:
-    return extra.get("x-data-category", "none") if isinstance(extra, dict) else "none"
+_RANK: tuple[Category, ...] = ("none", "personal", "special", "criminal")
 
 
-def _parts(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models that stand directly in an annotation."""
+def _category(info: FieldInfo) -> Category:
+    extra = info.json_schema_extra
+    category: Category = cast("Category", extra.get("x-data-category", "none")) if isinstance(extra, dict) else "none"
+    return category
+
+
+def _highest(info: FieldInfo) -> Category:
+    return max(_category(info), _highest_within(info.annotation), key=_RANK.index)
+
+
+def _highest_within(annotation: Any) -> Category:
+    """Return the highest category of the models that an annotation holds at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [part for argument in get_args(annotation) for part in _parts(argument)]
+        fields = annotation.model_fields.values()
+        return max((_highest(info) for info in fields), key=_RANK.index, default="none")
+    return max((_highest_within(argument) for argument in get_args(annotation)), key=_RANK.index, default="none")
+
+
+def _single_part(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a field that holds one part or nothing; None for lists and for a choice of parts."""
+    choices = [choice for choice in (get_args(annotation) or (annotation,)) if choice is not NoneType]
+    if len(choices) == 1 and isinstance(choices[0], type) and issubclass(choices[0], BaseModel):
+        return None if get_origin(annotation) is tuple else choices[0]
+    return None

@@ -4,6 +4,7 @@ Everything about privacy is derived from the markings: minimisation, retention, 
 exported in JSON Schema as ``x-data-category`` and ``x-data-subject``.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -23,12 +24,27 @@ ENVELOPE_CATEGORY: dict[Category, str] = {
 """How the envelope's ``datacategory`` spells a category."""
 
 
-def marked(category: Category, subject: DataSubject | None = None, description: str | None = None) -> Any:
-    """Mark a field, for use within ``Annotated``; a personal field names its subject."""
+def marked(
+    category: Category,
+    subject: DataSubject | None = None,
+    description: str | None = None,
+    *,
+    values: Mapping[str, str] | None = None,
+    open_list: bool = False,
+) -> Any:
+    """Mark a field, for use within ``Annotated``; a personal field names its subject.
+
+    ``values`` says what each value of a list means (``x-value-descriptions``); ``open_list`` says that a later
+    version may add values to it without a new major (``x-open-list``). Raises ValueError for a contradiction.
+    """
     if (category == "none") != (subject is None):
         message = "a field names its data subject when, and only when, it is personal"
         raise ValueError(message)
     extra: dict[str, Any] = {"x-data-category": category}
     if subject is not None:
         extra["x-data-subject"] = subject
+    if values is not None:
+        extra["x-value-descriptions"] = dict(values)
+    if open_list:
+        extra["x-open-list"] = True
     return Field(json_schema_extra=extra, description=description)

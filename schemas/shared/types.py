@@ -8,9 +8,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from schemas.shared.currencies import CURRENCY_PATTERN
 from schemas.shared.markings import marked
 
-# Digits are spelt [0-9]: \d also matches the digits of other scripts, and exported patterns must mean the same anywhere.
+# Digits are spelt [0-9]: \d also matches those of other scripts, and an exported pattern must mean the same anywhere.
 _THIRTY_ONE = "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
 _THIRTY = "(0[469]|11)-(0[1-9]|[12][0-9]|30)"
 _FEBRUARY = "02-(0[1-9]|1[0-9]|2[0-8])"
@@ -151,6 +152,6 @@ class Money(Part):
     """An amount in the currency's minor unit: pence for GBP."""
 
     amount_minor: Annotated[int, marked("none", description="Amount in minor units; may be negative")]
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), marked("none", description="ISO 4217 code")] = (
-        "GBP"
-    )
+    currency: Annotated[
+        Annotated[str, StringConstraints(pattern=CURRENCY_PATTERN)], marked("none", description="ISO 4217 code")
+    ] = "GBP"
