@@ -1,18 +1,31 @@
 """Whether a family's schema may follow another within one major version. Pure.
 
-A released schema changes only by adding optional fields and events; anything that lets data through that readers of
-the old one do not expect, or that refuses data that was right, is breaking. Markings may become stricter, never
-weaker.
+A released schema changes only by adding optional fields and events, by adding values to a list that says that it is
+open, and by marking data as more sensitive than before. Anything that refuses data that was right breaks writers;
+anything that lets data through that readers of the old schema do not expect breaks readers. What no rule here knows,
+and what ``jsonschema_rs`` cannot prove to be the same, is breaking until somebody has looked at it.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import jsonschema_rs
+from jsonschema_rs.canonical import Containment
+
 MARKING_ORDER: Final = ("none", "personal", "special", "criminal")
+CLASSIFICATION_ORDER: Final = ("open", "official", "official-sensitive")
 TIGHTER_WHEN_HIGHER: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 TIGHTER_WHEN_LOWER: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
-EXACT: Final = ("type", "pattern", "const", "format")
+
+TEXTS: Final = frozenset({"title", "description", "examples", "$comment", "x-value-descriptions"})
+"""What people read; it decides nothing about data."""
+
+COMPARED_BELOW: Final = frozenset({
+    "properties", "required", "items", "anyOf", "enum", "x-open-list", *TIGHTER_WHEN_HIGHER, *TIGHTER_WHEN_LOWER,
+    "x-data-category", "x-data-subject", "x-classification", "x-event-type", "default", "$ref",
+})  # fmt: skip
+"""Keywords with a rule of their own; any other one that differs needs a review."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +41,7 @@ class Change:
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """Return every change between two family schemas, breaking ones first."""
     changes = list(_definitions(old.get("$defs", {}), new.get("$defs", {})))
-    return sorted(changes, key=lambda change: (not change.breaking, change.path))
+    return sorted(changes, key=lambda change: (not change.breaking, change.path, change.kind))
 
 
 def _definitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
@@ -40,17 +53,65 @@ def _definitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Cha
         yield from _node(name, old[name], new[name])
 
 
-def _node(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    """Compare two schemas at one place."""
+def _node(path: str, old: Mapping[str, Any], new: Mapping[str, Any], *, open_list: bool = False) -> Iterator[Change]:
+    """Compare two schemas at one place; ``open_list`` is handed down from a field to its alternatives."""
+    open_list = open_list or (old.get("x-open-list", False) and new.get("x-open-list", False))
+    yield from _meaning(path, old, new)
+    if _rules(old) != _rules(new) and _same_values(old, new):
+        yield Change(path, "written differently", breaking=False, reason="it takes exactly the same values")
+        return
     yield from _fields(path, old, new)
-    yield from _values(path, old, new)
-    yield from _constraints(path, old, new)
-    yield from _marking(path, old, new)
-    if "x-event-type" in old and old["x-event-type"] != new.get("x-event-type"):
-        yield Change(path, "event type changed", breaking=True, reason="readers choose events by their type")
-    if ("items" in old) and ("items" in new):
+    yield from _values(path, old, new, open_list=open_list)
+    yield from _bounds(path, old, new)
+    if old.get("$ref") != new.get("$ref"):
+        yield Change(path, "refers to another definition", breaking=True, reason=str(new.get("$ref")))
+    if ("items" in old) != ("items" in new):
+        yield Change(path, "items changed", breaking=True, reason="a list is checked otherwise")
+    elif "items" in old:
         yield from _node(f"{path}[]", old["items"], new["items"])
-    yield from _alternatives(path, old, new)
+    yield from _alternatives(path, old, new, open_list=open_list)
+    for name in sorted((old.keys() | new.keys()) - COMPARED_BELOW - TEXTS):
+        if old.get(name) != new.get(name):
+            reason = f"from {old.get(name)} to {new.get(name)}: needs a review"
+            yield Change(path, f"{name} changed", breaking=True, reason=reason)
+
+
+def _rules(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides about values, without texts, markings and what is compared field by field."""
+    return {
+        name: value
+        for name, value in node.items()
+        if name not in TEXTS and name not in {"properties", "required", "default"} and not name.startswith("x-")
+    }
+
+
+def _same_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Return whether two places are proved to take the same values; no proof means no.
+
+    Only for places without fields or markings below: those are compared one by one. A reference stands for a value
+    of its own, so that two references are the same when they have the same name.
+    """
+    if any(_holds_fields(_rules(node)) or "properties" in node for node in (old, new)):
+        return False
+    try:
+        one, other = (jsonschema_rs.canonicalize(_opaque(_rules(node))) for node in (old, new))
+        return one.covers(other) == Containment.YES and other.covers(one) == Containment.YES
+    except ValueError:
+        return False
+
+
+def _holds_fields(node: Any) -> bool:
+    if isinstance(node, dict):
+        return any(name == "properties" or name.startswith("x-") or _holds_fields(node[name]) for name in node)
+    return isinstance(node, list) and any(_holds_fields(value) for value in node)
+
+
+def _opaque(node: Any) -> Any:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            return {"const": {"$ref": node["$ref"]}}
+        return {name: _opaque(value) for name, value in node.items() if name not in TEXTS and not name.startswith("x-")}
+    return [_opaque(value) for value in node] if isinstance(node, list) else node
 
 
 def _fields(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
@@ -71,7 +132,7 @@ def _fields(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterat
         yield from _node(f"{path}.{name}", before[name], after[name])
 
 
-def _values(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+def _values(path: str, old: Mapping[str, Any], new: Mapping[str, Any], *, open_list: bool) -> Iterator[Change]:
     before, after = old.get("enum"), new.get("enum")
     if before is None or after is None:
         if before != after:
@@ -79,15 +140,12 @@ def _values(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterat
         return
     for value in [value for value in before if value not in after]:
         yield Change(path, f"value {value} removed", breaking=True, reason="data that was right is refused")
-    is_open = new.get("x-open-list", False) and old.get("x-open-list", False)
     for value in [value for value in after if value not in before]:
-        yield Change(path, f"value {value} added", breaking=not is_open, reason="readers know the list as closed")
+        reason = "the list says that it is open" if open_list else "readers know the list as closed"
+        yield Change(path, f"value {value} added", breaking=not open_list, reason=reason)
 
 
-def _constraints(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    for name in EXACT:
-        if old.get(name) != new.get(name):
-            yield Change(path, f"{name} changed", breaking=True, reason=f"from {old.get(name)} to {new.get(name)}")
+def _bounds(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     for names, sign in ((TIGHTER_WHEN_HIGHER, 1), (TIGHTER_WHEN_LOWER, -1)):
         for name in names:
             before, after = old.get(name), new.get(name)
@@ -97,13 +155,9 @@ def _constraints(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> I
             tighter = before is None or (after is not None and sign * (after - before) > 0)
             kind = "tightened" if tighter else "loosened"
             yield Change(path, f"{name} {kind}", breaking=True, reason=f"from {before} to {after}")
-    if old.get("$ref") != new.get("$ref"):
-        yield Change(path, "refers to another definition", breaking=True, reason=str(new.get("$ref")))
-    if old.get("additionalProperties", True) != new.get("additionalProperties", True):
-        yield Change(path, "additionalProperties changed", breaking=True, reason="unknown fields are treated otherwise")
 
 
-def _alternatives(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+def _alternatives(path: str, old: Mapping[str, Any], new: Mapping[str, Any], *, open_list: bool) -> Iterator[Change]:
     before, after = old.get("anyOf"), new.get("anyOf")
     if before == after:
         return
@@ -111,14 +165,31 @@ def _alternatives(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
         yield Change(path, "alternatives changed", breaking=True, reason="a type was widened or narrowed")
         return
     for index, (one, other) in enumerate(zip(before, after, strict=True)):
-        yield from _node(f"{path}|{index}", one, other)
+        yield from _node(f"{path}|{index}", one, other, open_list=open_list)
 
 
-def _marking(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    before, after = old.get("x-data-category"), new.get("x-data-category")
+def _meaning(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """Compare what an event is called and how its data is protected."""
+    if old.get("x-event-type") != new.get("x-event-type"):
+        yield Change(path, "event type changed", breaking=True, reason="readers choose events by their type")
+    if old.get("default") != new.get("default"):
+        yield Change(path, "default changed", breaking=True, reason="an absent field would mean something else")
+    yield from _protection(path, "marking", MARKING_ORDER, old.get("x-data-category"), new.get("x-data-category"))
+    yield from _protection(
+        path, "classification", CLASSIFICATION_ORDER, old.get("x-classification"), new.get("x-classification")
+    )
+    if "x-data-subject" in old and old["x-data-subject"] != new.get("x-data-subject"):
+        yield Change(
+            path, "data subject changed", breaking=True, reason="rights and retention hang on whose data it is"
+        )
+
+
+def _protection(
+    path: str, what: str, order: tuple[str, ...], before: str | None, after: str | None
+) -> Iterator[Change]:
     if before == after:
         return
-    weaker = before is not None and (after is None or MARKING_ORDER.index(after) < MARKING_ORDER.index(before))
-    kind = "marking weakened" if weaker else "marking strengthened"
-    reason = "personal data would lose its protection" if weaker else "it is protected more than before"
-    yield Change(path, kind, breaking=weaker, reason=reason)
+    if before is not None and (after is None or order.index(after) < order.index(before)):
+        yield Change(path, f"{what} weakened", breaking=True, reason="data would lose its protection")
+    else:
+        yield Change(path, f"{what} strengthened", breaking=False, reason="data is protected more than before")

@@ -77,9 +77,10 @@ class _Prepared:
         self.size = sum(len(name) + len(value) + 2 for name, value in self.headers[-1]) + 160
 
     def digest(self, index: int) -> "hashlib._Hash":
-        if index not in self.ids:
-            self.ids[index] = hashlib.sha256(length_prefixed("event", *self.type_prefix, str(index)))
-        return self.ids[index].copy()
+        known = self.ids.get(index)
+        if known is None:
+            known = self.ids[index] = hashlib.sha256(length_prefixed("event", *self.type_prefix, str(index)))
+        return known.copy()
 
 
 class Encoder:
@@ -125,15 +126,16 @@ class Encoder:
                 break
         key = event.case_ref.encode()
         value = prepared.serialise(event, exclude_none=True)
-        headers = prepared.headers[rank].copy()
-        headers.append(("ce_id", digest.hexdigest()[:32].encode()))
-        headers.append(("ce_subject", key))
+        headers = [
+            *prepared.headers[rank],
+            ("ce_id", digest.hexdigest()[:32].encode()),
+            ("ce_subject", key),
+            ("ce_sequence", b"%b-%09d-%02d" % (self.ordinal, number, position)),
+        ]
         occurred_at = event.occurred_at
-        if occurred_at.__class__ is str:
-            headers.append(("ce_time", occurred_at.encode()))
-        elif (day := day_of(occurred_at)) is not None:
-            headers.append(("ce_time", day))
-        headers.append(("ce_sequence", b"%b-%09d-%02d" % (self.ordinal, number, position)))
+        time = occurred_at.encode() if occurred_at.__class__ is str else day_of(occurred_at)
+        if time is not None:
+            headers.append(("ce_time", time))
         size = prepared.size + 2 * len(key) + len(value)
         if size > EVENT_MAX_BYTES:
             message = f"{event.__class__.__name__} takes {size:,} bytes; at most {EVENT_MAX_BYTES:,} go on a topic"

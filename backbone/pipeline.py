@@ -19,7 +19,7 @@ from backbone.rejects import BEHIND_REJECT, Reject, bounded_raw, case_hash, raw_
 from backbone.seen import SeenWindow
 from schemas.shared import Event
 
-BATCH_RECORDS = 5_000
+BATCH_RECORDS = 4_000
 BATCH_PARTITION_BYTES = 480 * 1_024
 REJECT_OVERHEAD_BYTES = 1_500
 """What a reject takes beside its raw record: its other fields, its headers and its entry in the state."""
@@ -100,6 +100,7 @@ class Pipeline:
         self.partition_of = partition_of
         self.seen = seen
         self.open_rejects = dict(open_rejects or {})
+        self._open_hashes = {int(reject[:16], 16) for reject in self.open_rejects}
         self.hold_case = hold_case
         self.held_cases = set(self.open_rejects.values()) - {""} if hold_case else set()
         self.counts = counts or Counts()
@@ -111,6 +112,7 @@ class Pipeline:
         self._case_of = adapter.identity.case
         self._translate = adapter.translate
         self._dedupe = seen.capacity > 0
+        self._remember = seen.hashes.add
 
     def process(
         self, raw: RawRecord | Malformed, number: int, offset_of: Callable[[], int | None], known_identity: str = ""
@@ -138,7 +140,15 @@ class Pipeline:
                 message = "an earlier record of the case is an open reject, and the feed holds the case"
                 return self._reject(raw, BEHIND_REJECT, message, number, offset_of, identity)
             result = self._translate(self._validate(raw), self.context)
-            if isinstance(result, Skip):
+            kind = result.__class__
+            if kind in self.encoder.prepared:
+                # most records mean one event: the way without a list
+                topic, message, size = self.encoder.encode(result, identity, number, 0, 0)
+                batch.add(topic, self.partition_of(topic, message[0]), message, size)
+                self.counts.published += 1
+                self.counts.events += 1
+                outcome = "published"
+            elif kind is Skip:
                 self.counts.skipped += 1
                 self.counts.because(result.reason)
                 outcome = "skipped"
@@ -150,9 +160,9 @@ class Pipeline:
             return self._set_aside(error, fields, number, offset_of, identity)
         self.unexpected_in_a_row = 0
         if self._dedupe:
-            self.seen.add(record_hash)
+            self._remember(record_hash)
             batch.hashes.append(record_hash)
-        if self.open_rejects:
+        if record_hash in self._open_hashes:
             self._settle(digest.hexdigest()[:32])
         return outcome
 
@@ -160,17 +170,14 @@ class Pipeline:
         """Encode all events of a record first, then add them, so that a failure leaves none behind."""
         encode = self.encoder.encode
         encoded: list[tuple[str, Message, int]] = []
-        if len(events) == 1:
-            encoded.append(encode(events[0], identity, number, 0, 0))
-        else:
-            if not events:
-                message = "translate returned no event; Skip(reason) says that a record means none"
-                raise RecordError(message, code="record.no-outcome")
-            indexes: dict[type[Event], int] = {}
-            for position, event in enumerate(self._with_siblings(events, identity)):
-                index = indexes.get(event.__class__, 0)
-                indexes[event.__class__] = index + 1
-                encoded.append(encode(event, identity, number, index, position))
+        if not events:
+            message = "translate returned no event; Skip(reason) says that a record means none"
+            raise RecordError(message, code="record.no-outcome")
+        indexes: dict[type[Event], int] = {}
+        for position, event in enumerate(self._with_siblings(events, identity)):
+            index = indexes.get(event.__class__, 0)
+            indexes[event.__class__] = index + 1
+            encoded.append(encode(event, identity, number, index, position))
         for topic, encoded_event, size in encoded:
             self.batch.add(topic, self.partition_of(topic, encoded_event[0]), encoded_event, size)
         self.counts.published += 1
@@ -270,6 +277,7 @@ class Pipeline:
         if self.batch.reject_bytes > BATCH_PARTITION_BYTES:
             self.batch.full = True
         self.open_rejects[reject.id] = case
+        self._open_hashes.add(int(reject.id[:16], 16))
         if self.hold_case and case:
             self.held_cases.add(case)
         self.counts.rejected += 1
@@ -295,5 +303,6 @@ class Pipeline:
 
     def cut(self) -> Batch:
         """Hand over what has gathered and start the next batch."""
+        self.seen.extend(self.batch.hashes)
         batch, self.batch = self.batch, Batch()
         return batch

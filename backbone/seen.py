@@ -34,13 +34,15 @@ class SeenWindow:
         """Return how many hashes are remembered."""
         return len(self.hashes)
 
-    def add(self, value: int) -> None:
-        """Remember a hash that is not in the window yet; the oldest gives way."""
-        if self.capacity == 0:
-            return
-        self.hashes.add(value)
-        self._order.append(value)
-        if len(self._order) > self.capacity:
+    def extend(self, values: Iterable[int]) -> None:
+        """Remember hashes in their order; the oldest give way.
+
+        The pipeline adds to ``hashes`` as it goes, and hands the same hashes over here when it cuts a batch: the
+        window is then up to a batch larger for a moment, and a record costs two calls less.
+        """
+        self.hashes.update(values)
+        self._order.extend(values)
+        while len(self._order) > self.capacity:
             self.hashes.discard(self._order.popleft())
 
 
@@ -77,9 +79,7 @@ class SegmentLog:
         """Refill an empty window from stored (segment number, base64) pairs, oldest first, and go on behind them."""
         for number, content in sorted(segments):
             hashes = decode_hashes(content)
-            for value in hashes:
-                if value not in window:
-                    window.add(value)
+            window.extend([value for value in hashes if value not in window])
             if len(hashes) < SEGMENT_HASHES:
                 self.number, self._open = number, hashes
             else:

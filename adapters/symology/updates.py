@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from operator import itemgetter
 from typing import Annotated, Any, Final, NotRequired
 
@@ -96,6 +96,12 @@ def _clock(rule: AmbiguousTime) -> UkClock:
     return UkClock(rule)
 
 
+@lru_cache(maxsize=REMEMBERED_COMBINATIONS)
+def _source_status(code: str) -> SourceStatus:
+    """Return the part that says the event code; parts are frozen, and a council has a few dozen codes."""
+    return SourceStatus(code=code)
+
+
 @cache
 def _digested(columns: tuple[str, ...]) -> "itemgetter[Any]":
     """Return what takes a row's values in the order of the digest: by code point of the names, one renamed."""
@@ -142,7 +148,7 @@ def translate(update: Update, context: Context[UpdatesOptions]) -> StatusChanged
     if code and state in options.states_with_code:
         return StatusChanged(
             case_ref=number, organisation=context.organisation, occurred_at=occurred_at, occurred_at_note=note,
-            state=state, source_status=SourceStatus(code=code),
+            state=state, source_status=_source_status(code),
         )  # fmt: skip
     return StatusChanged(
         case_ref=number, organisation=context.organisation, occurred_at=occurred_at, occurred_at_note=note, state=state

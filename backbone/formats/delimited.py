@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any, BinaryIO, Final
 
 from backbone.errors import DocumentError
@@ -91,13 +91,9 @@ class CsvLayout:
                 raise DocumentError("the document is empty: it has not even a header", code="document.empty")
             if not self.header and printed:
                 records = 1
-            due = SCAN_SLICE_RECORDS
-            for row in rows:
-                if row:
-                    records += 1
-                    if records >= due:
-                        due += SCAN_SLICE_RECORDS
-                        yield
+            while lengths := list(map(len, islice(rows, SCAN_SLICE_RECORDS))):
+                records += len(lengths) - lengths.count(0)  # an empty line is no record
+                yield
         except csv.Error as error:
             message = f"the quoting is broken at or before line {rows.line_num:,} ({error})"
             guidance = "have the supplier send the file again; look for a quote that is not closed"

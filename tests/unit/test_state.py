@@ -83,8 +83,7 @@ def test_the_seen_window_survives_any_pattern_of_transactions(sizes: list[int], 
     for size in sizes:
         hashes = list(range(number, number + size))
         number += size
-        for value in hashes:
-            window.add(value)
+        window.extend(hashes)
         for slot, segment, content in log.append(hashes):
             stored[slot] = (segment, content)
     again, restored = SeenWindow(capacity), SegmentLog(capacity)
