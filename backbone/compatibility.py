@@ -189,7 +189,8 @@ def _protection(
 ) -> Iterator[Change]:
     if before == after:
         return
-    if before is not None and (after is None or order.index(after) < order.index(before)):
-        yield Change(path, f"{what} weakened", breaking=True, reason="data would lose its protection")
-    else:
+    stronger = after in order and (before is None or (before in order and order.index(after) > order.index(before)))
+    if stronger:
         yield Change(path, f"{what} strengthened", breaking=False, reason="data is protected more than before")
+    else:
+        yield Change(path, f"{what} weakened", breaking=True, reason="data would lose its protection")

@@ -198,6 +198,7 @@ def edited(path: str, value: Any) -> dict[str, Any]:
         ("E/x-event-type", "u", True),
         ("E/x-classification", "open", True),
         ("E/x-classification", "official-sensitive", False),
+        ("E/properties/a/x-data-category", "unheard-of", True),
         ("E/properties/a/x-data-subject", "officer", True),
         ("E/properties/a/pattern", "^a", True),
         ("P/properties/n/multipleOf", 2, True),
