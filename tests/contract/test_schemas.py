@@ -224,3 +224,13 @@ def test_a_change_is_classified(path: str, value: Any, breaking: bool) -> None: 
 def test_nothing_changed_is_no_change() -> None:
     """A schema is compatible with itself."""
     assert compare(OLD, OLD) == []
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "kind"),
+    [("maxLength", 4, "tightened"), ("maxLength", 6, "loosened"), ("maxLength", None, "loosened"),
+     ("minLength", 1, "tightened")],
+)  # fmt: skip
+def test_a_bound_says_which_way_it_went(bound: str, value: int | None, kind: str) -> None:
+    """Both ways break somebody; the author is told whom."""
+    assert [change.kind for change in compare(OLD, edited(f"E/properties/a/{bound}", value))] == [f"{bound} {kind}"]
