@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE = re.compile(r'"((?:record|document|feed|broker|topic|state|source|config|reject|worker|dependency|internal)\.[a-z0-9-]+)"')
+CODE = re.compile(
+    r'"((?:record|document|feed|broker|topic|state|source|config|reject|worker|dependency|internal)\.[a-z0-9-]+)"'
+)
 NOT_ERRORS = {
     "document.committed", "document.finished", "feed.stalled", "feed.stopped", "state.loaded", "state.loading",
     "worker.log", "worker.stopped", "worker.stopping",
@@ -23,7 +25,9 @@ def test_every_code_has_a_runbook_entry_and_every_entry_a_code() -> None:
     assert entries - raised == set()
 
 
-@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("adapters/**/*.md")], ids=str)
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("adapters/**/*.md")], ids=str
+)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """Every relative link of a page names a file or folder that is there."""
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
