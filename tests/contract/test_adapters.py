@@ -21,7 +21,7 @@ CASES = {adapter.name: load_cases(FOLDERS[adapter.name]) for adapter in ADAPTERS
 EVERY = [(adapter, case) for adapter in ADAPTERS for case in CASES[adapter.name]]
 
 
-@pytest.mark.parametrize(("adapter", "case"), EVERY, ids=str)
+@pytest.mark.parametrize(("adapter", "case"), EVERY, ids=lambda value: getattr(value, "name", None))
 def test_a_case_holds(adapter: AnyAdapter, case: Case) -> None:
     """What the case says comes out, deterministic, balanced, with personal values in their place only."""
     assert check_case(adapter, case) == []
