@@ -40,7 +40,7 @@ bench: setup ## Measure the pipeline and the whole path
 	@$(BIN)/python -m benchmarks
 
 chaos: setup ## Kill workers over and over and let an independent reader judge (ROUNDS=40)
-	@$(BIN)/python -m tests.chaos.run --rounds $(or $(ROUNDS),40)
+	@$(BIN)/python tests/chaos/run.py --rounds $(or $(ROUNDS),40) $(if $(SEED),--seed $(SEED))
 
 up: ## Start the compose stack (needs a container engine)
 	@docker compose up --build --detach --wait

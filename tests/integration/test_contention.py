@@ -57,7 +57,7 @@ async def topic(broker: str, organisation: str) -> AsyncIterator[tuple[KafkaConn
     """Give a connection and a topic of six partitions."""
     connection, name = KafkaConnection(broker), f"{organisation}.backbone.state"
     await create_topics(connection, [TopicSpec(name, 6, 1)])
-    yield connection, name
+    return connection, name
 
 
 class Member:
