@@ -10,6 +10,8 @@ import json
 import resource
 import sys
 import time
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer

@@ -1,7 +1,7 @@
 """Workers that fight for a shard, leases that move, brokers that die: readers notice nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -53,7 +53,7 @@ async def test_a_worker_survives_its_brokers_death(deploy: Callable[..., Deploym
 
 
 @pytest.fixture
-async def topic(broker: str, organisation: str) -> AsyncIterator[tuple[KafkaConnection, str]]:
+async def topic(broker: str, organisation: str) -> tuple[KafkaConnection, str]:
     """Give a connection and a topic of six partitions."""
     connection, name = KafkaConnection(broker), f"{organisation}.backbone.state"
     await create_topics(connection, [TopicSpec(name, 6, 1)])
