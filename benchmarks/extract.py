@@ -20,6 +20,6 @@ def write(path: Path, rows: int) -> Path:
             file.write(
                 f"{day:02d}/06/2031 {number // 60 % 24:02d}:{number % 60:02d},11/06/2031,{700_000 + number // 3},"
                 f'RECORDED,"",NI2,N3,"{choose.choice(ACTIONS)}",RES,1,"note {number:07d} of an inspection of an'
-                ' invented place in a ward","and what the crew wrote of the works that it did there, in some invented words"\n'
+                ' invented place in a ward","and what the crew wrote of its works there, in many invented words"\n'
             )
     return path

@@ -62,8 +62,17 @@ async def _send(producer: AIOKafkaProducer, topic: str, batch: list[PlainEvent])
     async with producer.transaction():
         for event in batch:
             headers = [
-                ("ce_type", b"org.councilbackbone.servicerequests.status-changed.v1"),
                 ("ce_specversion", b"1.0"),
+                ("content-type", b"application/json"),
+                ("ce_source", b"urn:backbone:E09000099:symology"),
+                ("ce_type", b"org.councilbackbone.servicerequests.status-changed.v1"),
+                ("ce_dataschema", b"urn:backbone:schema:servicerequests:StatusChanged:v1"),
+                ("ce_dataclassification", b"official"),
+                ("ce_datacategory", b"none"),
+                ("ce_id", uuid.uuid4().hex.encode()),
+                ("ce_subject", event.case_ref.encode()),
+                ("ce_time", event.occurred_at.encode()),
+                ("ce_recordedtime", datetime.now(UTC).isoformat().encode()),
             ]
             await producer.send(topic, event.model_dump_json().encode(), key=event.case_ref.encode(), headers=headers)
 
