@@ -13,7 +13,7 @@ from backbone.event import Encoder, new_traceparent
 from backbone.examine import Examined, examine
 from backbone.moments import rfc3339
 from backbone.pipeline import BATCH_RECORDS, DocumentFacts, Pipeline
-from backbone.receipts import Counts, DocumentOutcome, Receipt, receipt_id
+from backbone.receipts import Counts, DocumentOutcome, Receipt, receipt_of
 from backbone.session import Session, continued
 from backbone.sources.source import Source, SourceDocument
 from backbone.state import LedgerEntry, OpenDocument
@@ -175,23 +175,19 @@ class DocumentRun:
         pipeline: Pipeline | None = None,
     ) -> Receipt:
         """Commit the last records with the receipt, then tell the source."""
-        session, document, counts, feed = self._session, self._document, self._counts, self._session.feed
+        session, document, counts, scan = self._session, self._document, self._counts, examined.scan
         repeated = 0 if known is None else known.records
-        scan = examined.scan
-        receipt = Receipt(
-            id=receipt_id(feed.origin.organisation, feed.name, feed.shard, session.ordinal),
-            organisation=feed.origin.organisation, feed=feed.name, shard=feed.shard,
-            adapter=self._adapter.name, adapter_version=self._adapter.version,
+        receipt = receipt_of(
+            session.feed, session.ordinal, counts,
             document=document.name, sha256=examined.sha256, size_bytes=examined.size_bytes,
             layout="" if examined.layout is None else examined.layout.name,
             encoding="" if scan is None else scan.encoding,
             outcome=outcome,
             code="" if problem is None else problem.code, message="" if problem is None else problem.message,
-            records=counts.records + repeated, published=counts.published, duplicate=counts.duplicate + repeated,
-            skipped=counts.skipped, rejected=counts.rejected, events=counts.events, reasons=counts.reasons,
+            records=counts.records + repeated, duplicate=counts.duplicate + repeated,
             declared={} if scan is None else dict(scan.declared),
             declared_records=None if scan is None else scan.records,
-            ordinal=session.ordinal, began_at=self._began_at, finished_at=rfc3339(session.now()),
+            began_at=self._began_at, finished_at=rfc3339(session.now()),
             traceparent=self._traceparent, original="" if known is None else known.receipt,
         )  # fmt: skip
         batch = None if pipeline is None else pipeline.cut()
@@ -210,19 +206,13 @@ class DocumentRun:
     @staticmethod
     async def abort(session: Session, source: Source, begun: OpenDocument) -> Receipt:
         """End a begun document that is gone or has become another one; its receipt says how far it came."""
-        feed, counts = session.feed, begun.counts
         message = f"the document was gone or had changed when its reading went on, behind record {begun.delivered:,}"
-        receipt = Receipt(
-            id=receipt_id(feed.origin.organisation, feed.name, feed.shard, session.ordinal),
-            organisation=feed.origin.organisation, feed=feed.name, shard=feed.shard,
-            adapter=feed.adapter.name, adapter_version=feed.adapter.version,
+        receipt = receipt_of(
+            session.feed, session.ordinal, begun.counts,
             document=begun.name, sha256=begun.sha256, size_bytes=begun.size_bytes,
             layout=begun.layout, encoding=begun.encoding,
             outcome="aborted", code="document.changed", message=message,
-            records=counts.records, published=counts.published, duplicate=counts.duplicate,
-            skipped=counts.skipped, rejected=counts.rejected, events=counts.events, reasons=counts.reasons,
-            ordinal=session.ordinal, began_at=begun.began_at, finished_at=rfc3339(session.now()),
-            traceparent=begun.traceparent,
+            began_at=begun.began_at, finished_at=rfc3339(session.now()), traceparent=begun.traceparent,
         )  # fmt: skip
         await session.publish(session.transaction(None, receipt=receipt, ended=begun.fingerprint))
         await source.finish(begun.fingerprint, "aborted")

@@ -13,7 +13,7 @@ from backbone.feed import FeedSetup
 from backbone.formats.reader import Layout, Malformed
 from backbone.moments import rfc3339
 from backbone.pipeline import DocumentFacts, Pipeline
-from backbone.receipts import Counts, Receipt, receipt_id
+from backbone.receipts import Counts, Receipt, receipt_of
 from backbone.rejects import Reject
 from backbone.seen import SeenWindow
 from backbone.sources.source import Fingerprint, SourceDocument
@@ -117,21 +117,18 @@ class Preview:
         began_at: datetime,
         original: Receipt | None,
     ) -> Receipt:
-        feed, problem = self.feed, examined.problem
+        problem = examined.problem
         known = original.records if original is not None and problem is None else 0
-        return Receipt(
-            id=receipt_id(feed.origin.organisation, feed.name, feed.shard, ordinal),
-            organisation=feed.origin.organisation, feed=feed.name, shard=feed.shard,
-            adapter=feed.adapter.name, adapter_version=feed.adapter.version,
+        return receipt_of(
+            self.feed, ordinal, counts,
             document=document.name, sha256=examined.sha256, size_bytes=examined.size_bytes,
             layout=examined.layout.name if examined.layout else "",
             encoding=examined.scan.encoding if examined.scan else "",
             outcome="held" if problem else "duplicate" if original else "complete",
             code=problem.code if problem else "", message=problem.message if problem else "",
-            records=counts.records + known, published=counts.published, duplicate=counts.duplicate + known,
-            skipped=counts.skipped, rejected=counts.rejected, events=counts.events, reasons=counts.reasons,
+            records=counts.records + known, duplicate=counts.duplicate + known,
             declared=dict(examined.scan.declared) if examined.scan else {},
-            ordinal=ordinal, began_at=rfc3339(began_at), finished_at=rfc3339(self._now()), traceparent=traceparent,
+            began_at=rfc3339(began_at), finished_at=rfc3339(self._now()), traceparent=traceparent,
             original=original.id if original and not problem else "",
         )  # fmt: skip
 

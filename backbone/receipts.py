@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from backbone.event import Headers, Message
+from backbone.feed import FeedSetup
 
 RECEIPT_TYPE: Final = "org.councilbackbone.backbone.document-processed.v1"
 DocumentOutcome = Literal["complete", "held", "duplicate", "aborted", "redriven"]
@@ -96,6 +97,21 @@ def receipt_id(organisation: str, feed: str, shard: str, ordinal: int) -> str:
     """Return a receipt's id: one for each document that a shard ended, in the order of their ordinals."""
     digest = hashlib.sha256(f"receipt|{organisation}|{feed}|{shard}|{ordinal}".encode())
     return digest.hexdigest()[:32]
+
+
+def receipt_of(feed: FeedSetup, ordinal: int, counts: Counts, **more: Any) -> Receipt:
+    """Return a receipt of a feed's shard with its counts; ``more`` says of which document and how it ended."""
+    organisation = feed.origin.organisation
+    return Receipt(
+        id=receipt_id(organisation, feed.name, feed.shard, ordinal),
+        organisation=organisation,
+        feed=feed.name,
+        shard=feed.shard,
+        adapter=feed.adapter.name,
+        adapter_version=feed.adapter.version,
+        ordinal=ordinal,
+        **{**counts.as_json(), **more},
+    )
 
 
 def message_of(receipt: Receipt, *, source: str) -> Message:

@@ -17,7 +17,7 @@ from backbone.event import Encoder, new_traceparent
 from backbone.formats.reader import Malformed
 from backbone.moments import rfc3339
 from backbone.pipeline import BATCH_RECORDS, Batch, DocumentFacts, Pipeline
-from backbone.receipts import Counts, Receipt, receipt_id
+from backbone.receipts import Counts, Receipt, receipt_of
 from backbone.rejects import Reject
 from backbone.session import Session
 from backbone.state import RejectEntry
@@ -48,7 +48,7 @@ async def redrive(session: Session, entries: list[RejectEntry], found: Mapping[s
 
 
 async def _one(session: Session, sha256: str, rejects: list[Reject]) -> Receipt:
-    feed, now = session.feed, rfc3339(session.now())
+    now = rfc3339(session.now())
     traceparent = new_traceparent()
     counts = Counts()
     gathered = Batch()
@@ -68,19 +68,15 @@ async def _one(session: Session, sha256: str, rejects: list[Reject]) -> Receipt:
             # a repaired record whose original had no identity: the new reject takes the old one's place
             gathered.closed.append(reject.id)
     known = session.state.ledger.get(sha256)
-    receipt = Receipt(
-        id=receipt_id(feed.origin.organisation, feed.name, feed.shard, session.ordinal),
-        organisation=feed.origin.organisation, feed=feed.name, shard=feed.shard,
-        adapter=feed.adapter.name, adapter_version=feed.adapter.version,
-        document=rejects[0].document, sha256=sha256, size_bytes=0, layout=rejects[0].layout,
-        outcome="redriven", records=counts.records, published=counts.published, duplicate=counts.duplicate,
-        skipped=counts.skipped, rejected=counts.rejected, events=counts.events, reasons=counts.reasons,
-        ordinal=session.ordinal, began_at=now, finished_at=rfc3339(session.now()), traceparent=traceparent,
+    receipt = receipt_of(
+        session.feed, session.ordinal, counts,
+        document=rejects[0].document, sha256=sha256, size_bytes=0, layout=rejects[0].layout, outcome="redriven",
+        began_at=now, finished_at=rfc3339(session.now()), traceparent=traceparent,
         original="" if known is None else known.receipt,
     )  # fmt: skip
     document = session.state.checkpoint.document
     await session.publish(session.transaction(gathered, document=document, receipt=receipt, traceparent=traceparent))
-    log.info("rejects.redriven", feed=feed.name, records=receipt.records, published=receipt.published)
+    log.info("rejects.redriven", feed=session.feed.name, records=receipt.records, published=receipt.published)
     return receipt
 
 

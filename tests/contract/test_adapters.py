@@ -1,22 +1,13 @@
 """Every built-in adapter against the contract suite that ships with the product."""
 
-from pathlib import Path
-
 import pytest
 
-import adapters
 from adapters import ADAPTERS
+from adapters.cases import FOLDERS
 from backbone.adapter import AnyAdapter
 from backbone.testing.adapter_contract import check_adapter, check_case
 from backbone.testing.cases import Case, load_cases
 
-ROOT = Path(adapters.__file__).parent
-FOLDERS = {
-    "gro-deaths": ROOT / "gro_deaths" / "cases",
-    "planning-register": ROOT / "planning_register" / "cases",
-    "symology": ROOT / "symology" / "cases",
-    "symology-history": ROOT / "symology" / "cases_history",
-}
 CASES = {adapter.name: load_cases(FOLDERS[adapter.name]) for adapter in ADAPTERS}
 EVERY = [(adapter, case) for adapter in ADAPTERS for case in CASES[adapter.name]]
 

@@ -9,20 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import adapters
 from adapters import ADAPTERS
+from adapters.cases import FOLDERS
 from backbone.adapter import AnyAdapter
 from backbone.event import structured
 from backbone.testing.cases import load_cases, run_case
 
-ROOT = Path(adapters.__file__).parent
 GOLDEN = Path(__file__).with_name("golden")
-FOLDERS = {
-    "gro-deaths": ROOT / "gro_deaths" / "cases",
-    "planning-register": ROOT / "planning_register" / "cases",
-    "symology": ROOT / "symology" / "cases",
-    "symology-history": ROOT / "symology" / "cases_history",
-}
 VOLATILE = {"traceparent"}
 
 
