@@ -44,6 +44,16 @@ class Drops:
     late_path: Path | None = None
     late_rest: str = ""
 
+    def write_a_little(self) -> None:
+        """Write one more character of the late file; the row that it stands in stays unfinished."""
+        assert self.late_path is not None
+        if self.late_rest[:1] not in {"", "\n"}:
+            with self.late_path.open("a") as file:
+                file.write(self.late_rest[0])
+            self.late_rest = self.late_rest[1:]
+        else:
+            self.late_path.touch()
+
     def complete_late_file(self) -> None:
         """Write the second half of the file that was cut off in the middle of a row."""
         assert self.late_path is not None

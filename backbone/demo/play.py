@@ -65,7 +65,7 @@ async def play(*, keep: bool, rows: int = ROWS) -> int:
 
 
 def _deployment(folder: Path, bootstrap_servers: str) -> Deployment:
-    source = "{type: files, url: drop/%s, pattern: '*', ready_after_secs: 1, poll_interval_secs: 0.3}"
+    source = "{type: files, url: drop/%s, pattern: '*', ready_after_secs: 2, poll_interval_secs: 0.3}"
     path = folder / "backbone.yaml"
     path.write_text(
         f"organisation: {{id: {ORGANISATION}, name: Demo Borough}}\n"
@@ -99,21 +99,35 @@ async def _worker(deployment: Deployment) -> AsyncIterator[asyncio.subprocess.Pr
 
 async def _work(deployment: Deployment, drops: Drops) -> None:
     """Run a worker, kill it in the middle, complete the half-written file and run another one."""
-    step(3, "Running a worker over them ...")
+    step(3, "Running a worker over them, while somebody is still writing the last file ...")
     seen = _Seen(deployment, len(drops.expected))
-    async with _worker(deployment) as first:
-        await seen.until(int(len(drops.expected) * KILL_AFTER_SHARE), first)
-        os.kill(first.pid, signal.SIGKILL)
-        await first.wait()
-    await seen.recount()
-    console.print(f"   [red]killed it with SIGKILL[/red] in the middle, with {seen.count:,} events committed")
-    step(4, "Completing the half-written file, and starting another worker ...")
-    drops.complete_late_file()
-    restarted = time.monotonic()
-    async with _worker(deployment) as second:
-        await seen.until(seen.count + 1, second)
-        console.print(f"   it went on where the first one was stopped, {time.monotonic() - restarted:.1f} s later")
-        await seen.until_receipts(drops.documents, second)
+    counting = asyncio.create_task(seen.follow())
+    writing = asyncio.create_task(_keep_writing(drops))
+    try:
+        async with _worker(deployment) as first:
+            await seen.until(int(len(drops.expected) * KILL_AFTER_SHARE), first)
+            os.kill(first.pid, signal.SIGKILL)
+            await first.wait()
+        console.print(f"   [red]killed it with SIGKILL[/red] in the middle, with {seen.count:,} events committed")
+        step(4, "Completing the half-written file, and starting another worker ...")
+        writing.cancel()
+        drops.complete_late_file()
+        restarted, before = time.monotonic(), seen.count
+        async with _worker(deployment) as second:
+            await seen.until(before + 1, second)
+            console.print(f"   it went on where the first one was stopped, {time.monotonic() - restarted:.1f} s later")
+            await seen.until_receipts(drops.documents, second)
+    finally:
+        for task in (counting, writing):
+            task.cancel()
+        await asyncio.gather(counting, writing, return_exceptions=True)
+
+
+async def _keep_writing(drops: Drops) -> None:
+    """Write on at the half-written file, slowly: while it grows, it is not ready."""
+    while True:
+        drops.write_a_little()
+        await asyncio.sleep(POLL_SECS)
 
 
 class _Seen:
@@ -124,17 +138,12 @@ class _Seen:
         self._expected = expected
         self.count = 0
 
-    async def _count_once(self) -> int:
+    async def follow(self) -> None:
+        """Read the family topics for ever."""
         connection = self._deployment.connection
         topics = await matching_topics(connection, [rf"{ORGANISATION}\.[a-z]+\.v1"])
-        count = 0
-        async for _ in read_topics(connection, topics):
-            count += 1
-        return count
-
-    async def recount(self) -> None:
-        """Count again, after what was in flight has been settled."""
-        self.count = await self._count_once()
+        async for _ in read_topics(connection, topics, follow=True):
+            self.count += 1
 
     async def until(self, wanted: int, worker: asyncio.subprocess.Process) -> None:
         """Wait until so many events are committed."""
@@ -161,7 +170,6 @@ class _Seen:
             task = progress.add_task("events committed", total=self._expected)
             while not await reached():
                 _check(worker, deadline)
-                self.count = await self._count_once()
                 progress.update(task, completed=self.count)
                 await asyncio.sleep(POLL_SECS)
 
