@@ -32,6 +32,22 @@ def record_digest(organisation: str, system: str) -> "hashlib._Hash":
     return hashlib.sha256(length_prefixed("record", organisation, system))
 
 
+def record_key(digest: "hashlib._Hash", identity: bytes) -> int:
+    """Return 128 bits of a record's identity; ``digest`` is ``record_digest``'s and is not changed."""
+    copy = digest.copy()
+    copy.update(identity)
+    return int.from_bytes(copy.digest()[:16], "big")
+
+
+def event_mask(event_type: str, index: int) -> int:
+    """Return 128 bits of an event's type and its index within the record.
+
+    An id is the record's key and this, exclusive-or: a digest over organisation, system, identity, type and index
+    that costs one digest a record, however many events it gives.
+    """
+    return int.from_bytes(hashlib.sha256(length_prefixed("event", event_type, str(index))).digest()[:16], "big")
+
+
 def new_traceparent() -> str:
     """Start a W3C trace: version 00, random trace and span ids, sampled."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
@@ -54,15 +70,15 @@ class Origin:
 class _Prepared:
     """What all events of one class in one document share."""
 
-    __slots__ = ("categories", "headers", "ids", "serialise", "size", "topic", "type_prefix")
+    __slots__ = ("categories", "event_type", "headers", "masks", "serialise", "size", "topic")
 
     def __init__(self, event_class: type[Event], origin: Origin, common: Headers) -> None:
         self.topic = f"{origin.organisation}.{event_class.topic_suffix}"
         self.serialise = event_class.__pydantic_serializer__.to_json
         ranked = [(path, CATEGORY_RANK[category]) for path, category in categories(event_class)]
         self.categories = tuple(sorted(ranked, key=lambda pair: -pair[1]))
-        self.type_prefix = (origin.organisation, origin.system, event_class.event_type)
-        self.ids: dict[int, hashlib._Hash] = {}
+        self.event_type = event_class.event_type
+        self.masks: dict[int, int] = {}
         self.headers: list[Headers] = [
             [
                 *common,
@@ -76,11 +92,11 @@ class _Prepared:
         # 32 hex digits of id, 20 of time, 22 of sequence, 24 of recordedtime, and two bytes of framing a header
         self.size = sum(len(name) + len(value) + 2 for name, value in self.headers[-1]) + 160
 
-    def digest(self, index: int) -> "hashlib._Hash":
-        known = self.ids.get(index)
+    def mask(self, index: int) -> int:
+        known = self.masks.get(index)
         if known is None:
-            known = self.ids[index] = hashlib.sha256(length_prefixed("event", *self.type_prefix, str(index)))
-        return known.copy()
+            known = self.masks[index] = event_mask(self.event_type, index)
+        return known
 
 
 class Encoder:
@@ -105,19 +121,19 @@ class Encoder:
         self.prepared = {event_class: _Prepared(event_class, origin, common) for event_class in emits}
         self.ordinal = b"%08d" % ordinal
 
-    def encode(self, event: Event, identity: bytes, number: int, index: int, position: int) -> tuple[str, Message, int]:
+    def encode(
+        self, event: Event, key_of_record: int, number: int, index: int, position: int
+    ) -> tuple[str, Message, int]:
         """Return the topic, the message and its size in bytes on the wire.
 
         ``index`` counts within the event's type among the events of one record, ``position`` among all of them;
-        ``number`` is the record's number in its document. Raises SchemaError for an event class that the adapter
+        ``key_of_record`` is ``record_key``'s, ``number`` the record's number in its document. Raises SchemaError for an event class that the adapter
         does not declare, OversizeError above ``EVENT_MAX_BYTES``.
         """
         prepared = self.prepared.get(event.__class__)
         if prepared is None:
             message = f"the adapter returned {event.__class__.__name__}, which its `emits` does not name"
             raise SchemaError(message, code="record.undeclared-event")
-        digest = prepared.digest(index)
-        digest.update(identity)
         rank = 0
         for path, category in prepared.categories:
             present = getattr(event, path[0])
@@ -128,7 +144,7 @@ class Encoder:
         value = prepared.serialise(event, exclude_none=True)
         headers = [
             *prepared.headers[rank],
-            ("ce_id", digest.hexdigest()[:32].encode()),
+            ("ce_id", b"%032x" % (key_of_record ^ prepared.mask(index))),
             ("ce_subject", key),
             ("ce_sequence", b"%b-%09d-%02d" % (self.ordinal, number, position)),
         ]
@@ -142,11 +158,9 @@ class Encoder:
             raise OversizeError(message, code="record.event-too-large")
         return prepared.topic, (key, value, headers), size
 
-    def event_id(self, event_class: type[Event], identity: bytes, index: int = 0) -> str:
+    def event_id(self, event_class: type[Event], key_of_record: int, index: int = 0) -> str:
         """Return the id that ``encode`` gives the event: 128 bits in hexadecimal."""
-        digest = self.prepared[event_class].digest(index)
-        digest.update(identity)
-        return digest.hexdigest()[:32]
+        return f"{key_of_record ^ self.prepared[event_class].mask(index):032x}"
 
 
 def day_of(occurred_at: object) -> bytes | None:

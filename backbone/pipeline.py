@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from backbone.adapter import AnyAdapter, Context, Skip
 from backbone.errors import FatalError, RecordError, UnmappedCodeError
-from backbone.event import Encoder, Message, Origin, record_digest
+from backbone.event import Encoder, Message, Origin, record_digest, record_key
 from backbone.formats.reader import Malformed, RawRecord, Reader
 from backbone.receipts import Counts
 from backbone.rejects import BEHIND_REJECT, Reject, bounded_raw, case_hash, raw_identity, reject_id
@@ -130,9 +130,8 @@ class Pipeline:
             if isinstance(raw, Malformed):
                 return self._reject(raw.raw, raw.code, raw.message, number, offset_of, b"", field_name=raw.field)
             identity = (known_identity or self._identity_of(raw)).encode()
-            digest = self._digest.copy()
-            digest.update(identity)
-            record_hash = int.from_bytes(digest.digest()[:8], "big")
+            key = record_key(self._digest, identity)
+            record_hash = key >> 64
             if self._dedupe and record_hash in self.seen.hashes:
                 self.counts.duplicate += 1
                 return "duplicate"
@@ -143,7 +142,7 @@ class Pipeline:
             kind = result.__class__
             if kind in self.encoder.prepared:
                 # most records mean one event: the way without a list, and without a slow isinstance of a model
-                topic, encoded, size = self.encoder.encode(result, identity, number, 0, 0)
+                topic, encoded, size = self.encoder.encode(result, key, number, 0, 0)
                 batch.add(topic, self.partition_of(topic, encoded[0]), encoded, size)
                 self.counts.published += 1
                 self.counts.events += 1
@@ -153,7 +152,7 @@ class Pipeline:
                 self.counts.because(result.reason)
                 outcome = "skipped"
             else:
-                self._publish((result,) if isinstance(result, Event) else result, identity, number)
+                self._publish((result,) if isinstance(result, Event) else result, key, number)
                 outcome = "published"
         except Exception as error:  # noqa: BLE001 - whatever a translate does wrong costs one record, never the feed
             fields = {} if isinstance(raw, Malformed) else raw
@@ -163,10 +162,10 @@ class Pipeline:
             self._remember(record_hash)
             batch.hashes.append(record_hash)
         if record_hash in self._open_hashes:
-            self._settle(digest.hexdigest()[:32])
+            self._settle(f"{key:032x}")
         return outcome
 
-    def _publish(self, events: Sequence[Event], identity: bytes, number: int) -> None:
+    def _publish(self, events: Sequence[Event], key: int, number: int) -> None:
         """Encode all events of a record first, then add them, so that a failure leaves none behind."""
         encode = self.encoder.encode
         encoded: list[tuple[str, Message, int]] = []
@@ -174,16 +173,16 @@ class Pipeline:
             message = "translate returned no event; Skip(reason) says that a record means none"
             raise RecordError(message, code="record.no-outcome")
         indexes: dict[type[Event], int] = {}
-        for position, event in enumerate(self._with_siblings(events, identity)):
+        for position, event in enumerate(self._with_siblings(events, key)):
             index = indexes.get(event.__class__, 0)
             indexes[event.__class__] = index + 1
-            encoded.append(encode(event, identity, number, index, position))
+            encoded.append(encode(event, key, number, index, position))
         for topic, encoded_event, size in encoded:
             self.batch.add(topic, self.partition_of(topic, encoded_event[0]), encoded_event, size)
         self.counts.published += 1
         self.counts.events += len(encoded)
 
-    def _with_siblings(self, events: Sequence[Event], identity: bytes) -> Iterator[Event]:
+    def _with_siblings(self, events: Sequence[Event], key: int) -> Iterator[Event]:
         """Resolve ``superseded_by="#<position>"``, which names another event of the same return, to that event's id."""
         for event in events:
             reference = getattr(event, "superseded_by", None)
@@ -192,7 +191,7 @@ class Pipeline:
                 continue
             sibling = events[int(reference[1:])]
             index = sum(1 for earlier in events[: int(reference[1:])] if earlier.__class__ is sibling.__class__)
-            resolved = self.encoder.event_id(sibling.__class__, identity, index)
+            resolved = self.encoder.event_id(sibling.__class__, key, index)
             yield event.model_copy(update={"superseded_by": resolved})
 
     def _is_held(self, raw: RawRecord) -> bool:

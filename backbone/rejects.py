@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from backbone.event import Headers, Message
+from backbone.event import Headers, Message, record_key
 
 REJECT_TYPE: Final = "org.councilbackbone.backbone.record-rejected.v1"
 REPAIR_TYPE: Final = "org.councilbackbone.backbone.record-repaired.v1"
@@ -52,9 +52,7 @@ class Reject(BaseModel):
 
 def reject_id(digest: "hashlib._Hash", identity: bytes) -> str:
     """Return 128 bits in hexadecimal of the record's identity; ``digest`` is ``record_digest``'s, not yet fed."""
-    copy = digest.copy()
-    copy.update(identity)
-    return copy.hexdigest()[:32]
+    return f"{record_key(digest, identity):032x}"
 
 
 def raw_identity(raw: Mapping[str, Any]) -> bytes:
