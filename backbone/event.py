@@ -127,8 +127,8 @@ class Encoder:
         """Return the topic, the message and its size in bytes on the wire.
 
         ``index`` counts within the event's type among the events of one record, ``position`` among all of them;
-        ``key_of_record`` is ``record_key``'s, ``number`` the record's number in its document. Raises SchemaError for an event class that the adapter
-        does not declare, OversizeError above ``EVENT_MAX_BYTES``.
+        ``key_of_record`` is ``record_key``'s, ``number`` the record's number in its document. Raises SchemaError for
+        an event class that the adapter does not declare, OversizeError above ``EVENT_MAX_BYTES``.
         """
         prepared = self.prepared.get(event.__class__)
         if prepared is None:
