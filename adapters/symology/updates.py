@@ -145,13 +145,14 @@ def translate(update: Update, context: Context[UpdatesOptions]) -> StatusChanged
     if state is None:
         raise UnmappedCodeError("Action Due", update.get("Action Due", ""), table="rules")
     code = update.get("Event Type")
-    if code and state in options.states_with_code:
-        return StatusChanged(
-            case_ref=number, organisation=context.organisation, occurred_at=occurred_at, occurred_at_note=note,
-            state=state, source_status=_source_status(code),
-        )  # fmt: skip
-    return StatusChanged(
-        case_ref=number, organisation=context.organisation, occurred_at=occurred_at, occurred_at_note=note, state=state
+    shown = _source_status(code) if code and state in options.states_with_code else None
+    return StatusChanged.of(
+        case_ref=number,
+        organisation=context.organisation,
+        occurred_at=occurred_at,
+        occurred_at_note=note,
+        state=state,
+        source_status=shown,
     )
 
 

@@ -6,6 +6,7 @@ never used again, and the outcome of a commit is never guessed: whoever owns the
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -87,6 +88,7 @@ class TransactionalProducer:
     async def _publish(self, batches: Batches, recorded_at: str) -> None:
         producer = self._producer
         recorded = ("ce_recordedtime", recorded_at.encode())
+        timestamp = int(time.time() * 1_000)  # one clock reading a transaction, as ce_recordedtime is one
         points.reached("transaction.before-begin")
         await producer.begin_transaction()
         points.reached("transaction.begun")
@@ -96,10 +98,10 @@ class TransactionalProducer:
                 builder = producer.create_batch()
                 for key, value, headers in messages:
                     headers.append(recorded)
-                    if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                    if builder.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
                         futures.append(await self._send(builder, topic, partition))
                         builder = producer.create_batch()
-                        if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                        if builder.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
                             message = f"a message for {topic} is larger than {MAX_BATCH_BYTES:,} bytes"
                             raise FatalError(message, code="feed.message-too-large")
                 futures.append(await self._send(builder, topic, partition))
