@@ -24,6 +24,8 @@ BATCH_PARTITION_BYTES = 480 * 1_024
 REJECT_OVERHEAD_BYTES = 1_500
 """What a reject takes beside its raw record: its other fields, its headers and its entry in the state."""
 UNEXPECTED_IN_A_ROW = 100
+HELD_MOST = 50_000
+"""How many rejects may be open in a feed that holds cases: what waits behind them is kept in memory."""
 
 Partitioner = Callable[[str, bytes], int]
 """From topic and key to the number of a partition."""
@@ -279,6 +281,10 @@ class Pipeline:
         self._open_hashes.add(int(reject.id[:16], 16))
         if self.hold_case and case:
             self.held_cases.add(case)
+        if self.hold_case and len(self.open_rejects) > HELD_MOST:
+            said = f"more than {HELD_MOST:,} rejects are open, and the feed holds their cases"
+            guidance = "re-drive or settle them; until then nothing of the feed is published"
+            raise FatalError(said, code="feed.too-many-held", guidance=guidance)
         self.counts.rejected += 1
         self.counts.because(code)
         if code != "record.unexpected":

@@ -106,9 +106,11 @@ class Worker:
             loop.add_signal_handler(number, self._asked_to_stop)
         watchdog = Watchdog(lambda: ", ".join(sorted(self._tasks)))
         watchdog.start()
-        background: list[Coroutine[Any, Any, None]] = [self._heartbeats(watchdog), self._follow_control()]
-        if self._settings.once:
-            background.append(self._stop_when_caught_up())
+        background: list[Coroutine[Any, Any, None]] = [
+            self._heartbeats(watchdog),
+            self._follow_control(),
+            self._stop_when_done(),
+        ]
         tasks = [asyncio.create_task(coroutine) for coroutine in background]
         lease = asyncio.create_task(self._hold_lease())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -224,11 +226,13 @@ class Worker:
                 watchdog.beat()
                 await asyncio.sleep(HEARTBEAT_SECS)
 
-    async def _stop_when_caught_up(self) -> None:
-        """End the worker once every shard has handed over what was ready, or has failed for good."""
+    async def _stop_when_done(self) -> None:
+        """End the worker when every shard has failed for good, or, with ``once``, has handed over what was ready."""
         while True:
             await asyncio.sleep(0.05)
-            if all(shard.caught_up.is_set() or shard.status.ended or shard.feed.paused for shard in self.shards):
+            failed = all(shard.status.ended for shard in self.shards)
+            done = all(shard.caught_up.is_set() or shard.status.ended or shard.feed.paused for shard in self.shards)
+            if failed or (self._settings.once and done):
                 self.stop()
                 return
 

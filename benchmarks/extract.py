@@ -19,7 +19,8 @@ def write(path: Path, rows: int) -> Path:
             day = 31 if choose.random() < 0.01 else 1 + number % 28
             file.write(
                 f"{day:02d}/06/2031 {number // 60 % 24:02d}:{number % 60:02d},11/06/2031,{700_000 + number // 3},"
-                f'RECORDED,"",NI2,N3,"{choose.choice(ACTIONS)}",RES,1,"note {number:07d} of an inspection of an'
+                f'RECORDED,"",NI2,N3,"{choose.choice(ACTIONS)}",RES,1,"note {number:07d} of an inspection'
+                " that an invented inspector made of an"
                 ' invented place in a ward","and what the crew wrote of its works there, in many invented words"\n'
             )
     return path

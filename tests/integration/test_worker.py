@@ -163,3 +163,25 @@ async def test_a_worker_process_ends_in_order_on_sigterm(deployment: Deployment)
     assert await asyncio.wait_for(process.wait(), 15) == 0
     await once(deployment)
     assert faults(await events(deployment.connection, deployment.organisation), wanted) == []
+
+
+async def test_a_worker_whose_feeds_have_all_failed_exits_5(deploy: Callable[..., Deployment], tmp_path: Path) -> None:
+    """A feed whose adapter fails on everything ends visibly, nothing is acknowledged, and the exit code says so."""
+    (tmp_path / "failing.py").write_text(
+        "from dataclasses import replace\n"
+        "from adapters import ADAPTERS\n"
+        "def translate(record, context):\n"
+        "    raise ZeroDivisionError\n"
+        "adapter = replace(ADAPTERS[-1], translate=translate)\n"
+    )
+    deployment = deploy(
+        "\n  - {name: hw, adapter: 'failing:adapter', source: {type: files, url: drop, pattern: '*.csv',"
+        " ready_after_secs: 0, poll_interval_secs: 0.05}}"
+    )
+    await apply(deployment)
+    write(drop(deployment) / "20310106_a.csv", rows(200))
+    worker = Worker(deployment.worker_settings())
+    assert await asyncio.wait_for(worker.run(), 30) == 5
+    assert worker.shards[0].status.judged(0) == ("FAILING", "feed.translate-failing")
+    assert await receipts(deployment) == []
+    assert await rejects(deployment) == []

@@ -165,6 +165,16 @@ def test_a_held_case_waits_and_other_cases_go_on() -> None:
     assert run(pipeline(), *records) == ["rejected", "published", "published"]
 
 
+def test_a_feed_that_holds_too_many_cases_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits behind open rejects is bounded; a feed that does not hold cases goes on."""
+    monkeypatch.setattr("backbone.pipeline.HELD_MOST", 3)
+    records = [(str(number), str(number), "wrong") for number in range(5)]
+    assert run(pipeline(), *records) == ["rejected"] * 5
+    with pytest.raises(FatalError) as caught:
+        run(pipeline(hold_case=True), *records)
+    assert caught.value.code == "feed.too-many-held"
+
+
 def test_an_adapter_that_fails_again_and_again_stops_its_feed() -> None:
     """After a hundred unexpected failures in a row the feed ends; one good record in between starts the count anew."""
     made = pipeline()
