@@ -19,10 +19,13 @@ AmbiguousTime = Literal["later", "earlier", "reject"]
 LONDON: Final = "Europe/London"
 CACHED_DAYS: Final = 4_096
 FIRST_YEAR: Final = 1900
-"""Earlier dates are a system's way of saying that it has none: 0001-01-01, 1753-01-01."""
-_DAY_FIRST: Final = re.compile(r"(\d{2})/(\d{2})/(\d{4})")
-_ISO: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
-_CLOCK: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.\d{1,9})?)?")
+"""Earlier times are a system's way of saying that it has none: 0001-01-01, 1753-01-01."""
+SENTINEL_DAYS: Final = frozenset({"1905-06-19", "2050-01-01", "2099-12-31", "9999-12-31"})
+"""Days that systems print for "none", "open-ended" or, the first, a spreadsheet's year read as a serial number."""
+# Digits are spelt [0-9]: \d also matches those of other scripts.
+_DAY_FIRST: Final = re.compile(r"([0-9]{2})/([0-9]{2})/([0-9]{4})")
+_ISO: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.[0-9]{1,9})?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,11 @@ class UkClock:
         return self.convert(day, clock, name)
 
     def iso(self, text: str, name: str) -> tuple[str, TimeNote | None]:
-        """Convert ``YYYY-MM-DDTHH:MM[:SS[.fraction]]`` (or with a space), likewise."""
-        return self.convert(text[:10], text[11:], name)
+        """Convert ``YYYY-MM-DDTHH:MM[:SS[.fraction]]`` (or with a space), likewise; fractions are cut.
+
+        A time that says its own zone or ``Z`` is refused, as it is not local.
+        """
+        return self.convert(*_parts(text, name), name)
 
     def convert(self, day: str, clock: str, name: str) -> tuple[str, TimeNote | None]:
         """Convert a day, in either order, and a clock time, likewise."""
@@ -67,10 +73,8 @@ class UkClock:
         return self._slow(known.iso, times[0], name)
 
     def _learn(self, day: str, name: str) -> _Day:
-        iso = iso_date(day, name)
+        iso = _event_day(day, name)
         when = date.fromisoformat(iso)
-        if when.year < FIRST_YEAR:
-            raise RecordError(f"{name} lies before {FIRST_YEAR}", code="record.bad-date", field=name)
         start = ZonedDateTime(when.year, when.month, when.day, tz=LONDON)
         end = ZonedDateTime(when.year, when.month, when.day, 23, 59, tz=LONDON)
         hours = int(start.offset.total("hours")) if start.offset == end.offset else None
@@ -84,8 +88,7 @@ class UkClock:
     def _learn_clock(self, clock: str, name: str) -> tuple[str, str]:
         match = _CLOCK.fullmatch(clock)
         if match is None:
-            message = f"{name} is not a date and a time of day"
-            raise RecordError(message, code="record.bad-date", field=name)
+            raise _no_time(name)
         hour, rest = int(match[1]), f"{match[2]}:{match[3] or '00'}"
         if len(self._clocks) >= CACHED_DAYS:
             self._clocks.clear()
@@ -128,8 +131,31 @@ def iso_date(text: str, name: str) -> str:
 
 
 def utc_text(text: str, name: str) -> str:
-    """Read a zone-less ISO time as UTC, as some sources mean it; returns RFC 3339 text with whole seconds."""
-    clock = _CLOCK.fullmatch(text[11:])
-    if text[10:11] not in {"T", " "} or clock is None:
-        raise RecordError(f"{name} is not a date and a time of day", code="record.bad-date", field=name)
-    return f"{iso_date(text[:10], name)}T{clock[1]}:{clock[2]}:{clock[3] or '00'}Z"
+    """Read a zone-less ISO time as UTC, as some sources mean it; returns RFC 3339 text with whole seconds.
+
+    Raises RecordError ``record.bad-date``, for the days that mean "none" as well.
+    """
+    day, time_of_day = _parts(text, name)
+    clock = _CLOCK.fullmatch(time_of_day)
+    if clock is None:
+        raise _no_time(name)
+    return f"{_event_day(day, name)}T{clock[1]}:{clock[2]}:{clock[3] or '00'}Z"
+
+
+def _parts(text: str, name: str) -> tuple[str, str]:
+    if text[10:11] not in {"T", " "}:
+        raise _no_time(name)
+    return text[:10], text[11:]
+
+
+def _event_day(text: str, name: str) -> str:
+    """Return the ISO day on which something happened: one that a system prints for "none" is refused."""
+    iso = iso_date(text, name)
+    if iso < f"{FIRST_YEAR}-" or iso in SENTINEL_DAYS:
+        message = f"{name} is a day that systems print where they have none"
+        raise RecordError(message, code="record.bad-date", field=name)
+    return iso
+
+
+def _no_time(name: str) -> RecordError:
+    return RecordError(f"{name} is not a date and a time of day", code="record.bad-date", field=name)
