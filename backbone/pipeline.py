@@ -15,11 +15,11 @@ from backbone.errors import FatalError, RecordError, UnmappedCodeError
 from backbone.event import Encoder, Message, Origin, record_digest, record_key
 from backbone.formats.reader import Malformed, RawRecord, Reader
 from backbone.receipts import Counts
-from backbone.rejects import BEHIND_REJECT, Reject, bounded_raw, case_hash, raw_identity, reject_id
+from backbone.rejects import BEHIND_REJECT, Reject, bounded_raw, case_hash, raw_identity, reject_id, short_id
 from backbone.seen import SeenWindow
 from schemas.shared import Event
 
-BATCH_RECORDS = 4_000
+BATCH_RECORDS = 3_000
 BATCH_PARTITION_BYTES = 480 * 1_024
 REJECT_OVERHEAD_BYTES = 1_500
 """What a reject takes beside its raw record: its other fields, its headers and its entry in the state."""
@@ -76,8 +76,8 @@ class DocumentFacts:
 class Pipeline:
     """Translate the records of one document.
 
-    ``open_rejects`` maps ids of rejects that are not settled to the hashes of their cases; a record that is published
-    settles its own, and with ``hold_case`` the later records of such a case wait behind it.
+    ``open_rejects`` maps ``short_id`` of rejects that are not settled to the hashes of their cases; a record that is
+    published settles its own, and with ``hold_case`` the later records of such a case wait behind it.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Pipeline:
         *,
         origin: Origin,
         seen: SeenWindow,
-        open_rejects: Mapping[str, str] | None = None,
+        open_rejects: Mapping[int, str] | None = None,
         hold_case: bool = False,
         counts: Counts | None = None,
     ) -> None:
@@ -102,7 +102,6 @@ class Pipeline:
         self.partition_of = partition_of
         self.seen = seen
         self.open_rejects = dict(open_rejects or {})
-        self._open_hashes = {int(reject[:16], 16) for reject in self.open_rejects}
         self.hold_case = hold_case
         self.held_cases = set(self.open_rejects.values()) - {""} if hold_case else set()
         self.counts = counts or Counts()
@@ -163,8 +162,8 @@ class Pipeline:
         if self._dedupe:
             self._remember(record_hash)
             batch.hashes.append(record_hash)
-        if record_hash in self._open_hashes:
-            self._settle(f"{key:032x}")
+        if record_hash in self.open_rejects:
+            self._settle(record_hash, f"{key:032x}")
         return outcome
 
     def _publish(self, events: Sequence[Event], key: int, number: int) -> None:
@@ -199,11 +198,12 @@ class Pipeline:
     def _is_held(self, raw: RawRecord) -> bool:
         return self._case_of is not None and case_hash(self._digest, self._case_of(raw)) in self.held_cases
 
-    def _settle(self, settled: str) -> None:
-        if self.open_rejects.pop(settled, None) is not None:
-            self.batch.closed.append(settled)
-            if self.hold_case:
-                self.held_cases = set(self.open_rejects.values()) - {""}
+    def _settle(self, short: int, settled: str) -> None:
+        """Close the open reject of a record that was published or skipped after all."""
+        del self.open_rejects[short]
+        self.batch.closed.append(settled)
+        if self.hold_case:
+            self.held_cases = set(self.open_rejects.values()) - {""}
 
     def _set_aside(
         self, error: Exception, raw: RawRecord, number: int, offset_of: Callable[[], int | None], identity: bytes
@@ -277,8 +277,7 @@ class Pipeline:
         self.batch.reject_bytes += size + REJECT_OVERHEAD_BYTES
         if self.batch.reject_bytes > BATCH_PARTITION_BYTES:
             self.batch.full = True
-        self.open_rejects[reject.id] = case
-        self._open_hashes.add(int(reject.id[:16], 16))
+        self.open_rejects[short_id(reject.id)] = case
         if self.hold_case and case:
             self.held_cases.add(case)
         if self.hold_case and len(self.open_rejects) > HELD_MOST:

@@ -39,7 +39,7 @@ class Preview:
         """Start with nothing seen; ``now`` gives the times that receipts and rejects carry."""
         self.feed = feed
         self.seen = SeenWindow(feed.seen_capacity)
-        self.open_rejects: dict[str, str] = {}
+        self.open_rejects: dict[int, str] = {}
         self.finished: dict[str, Receipt] = {}
         self._now = now
 

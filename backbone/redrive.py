@@ -18,7 +18,7 @@ from backbone.formats.reader import Malformed
 from backbone.moments import rfc3339
 from backbone.pipeline import BATCH_RECORDS, Batch, DocumentFacts, Pipeline
 from backbone.receipts import Counts, Receipt, receipt_of
-from backbone.rejects import Reject
+from backbone.rejects import Reject, ordinal_of, short_id
 from backbone.session import Session
 from backbone.state import RejectEntry
 
@@ -32,7 +32,7 @@ def wanted(command: Command, entries: Iterable[RejectEntry]) -> list[RejectEntry
         for entry in entries
         if (not command.ids or entry.id in command.ids) and (not command.code or entry.code == command.code)
     ]
-    return sorted(chosen, key=lambda entry: (entry.sequence, entry.id))
+    return sorted(chosen, key=lambda entry: (entry.ordinal, entry.record_number, entry.id))
 
 
 async def redrive(session: Session, entries: list[RejectEntry], found: Mapping[str, Reject]) -> list[Receipt]:
@@ -54,7 +54,7 @@ async def _one(session: Session, sha256: str, rejects: list[Reject]) -> Receipt:
     gathered = Batch()
     others = session.state.open_cases()
     for reject in rejects:
-        others.pop(reject.id, None)
+        others.pop(short_id(reject.id), None)
     for reject in rejects:
         pipeline = _pipeline(session, reject, counts, others, traceparent, now)
         raw = Malformed(reject.code, reject.message, reject.raw, reject.field) if _no_record(reject) else reject.raw
@@ -81,11 +81,11 @@ async def _one(session: Session, sha256: str, rejects: list[Reject]) -> Receipt:
 
 
 def _pipeline(
-    session: Session, reject: Reject, counts: Counts, others: Mapping[str, str], traceparent: str, now: str
+    session: Session, reject: Reject, counts: Counts, others: Mapping[int, str], traceparent: str, now: str
 ) -> Pipeline:
     """Return a pipeline that speaks as if the record stood where it stood: its sequence and document are kept."""
     feed = session.feed
-    ordinal = int(reject.sequence.partition("-")[0])
+    ordinal = ordinal_of(reject)
     facts = DocumentFacts(
         feed.origin.organisation, feed.name, feed.shard, reject.document, reject.document_sha256,
         reject.layout, ordinal, now,

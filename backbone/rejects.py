@@ -55,6 +55,16 @@ def reject_id(digest: "hashlib._Hash", identity: bytes) -> str:
     return f"{record_key(digest, identity):032x}"
 
 
+def ordinal_of(reject: Reject) -> int:
+    """Return the number, within its shard, of the document that a reject stood in."""
+    return int(reject.sequence.partition("-")[0])
+
+
+def short_id(reject: str) -> int:
+    """Return the first 64 bits of a reject's id: thousands may be open, and are kept by it."""
+    return int(reject[:16], 16)
+
+
 def raw_identity(raw: Mapping[str, Any]) -> bytes:
     """Stand in for the identity of a record that has none: its own bytes."""
     return b"raw:" + orjson.dumps(raw, option=orjson.OPT_SORT_KEYS, default=str)

@@ -13,6 +13,7 @@ A newer version than this program knows is refused: an older worker must not go 
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,7 +23,7 @@ import orjson
 from backbone.errors import FatalError
 from backbone.event import Message
 from backbone.receipts import Counts
-from backbone.rejects import Reject
+from backbone.rejects import Reject, ordinal_of, short_id
 from backbone.seen import SeenWindow, SegmentLog
 from backbone.sources.source import Fingerprint
 
@@ -92,7 +93,7 @@ class RejectEntry:
     document: str
     sha256: str
     record_number: int
-    sequence: str
+    ordinal: int
     at_ms: int
 
 
@@ -142,7 +143,8 @@ class ShardState:
             case "seen":
                 self.segments[name] = (content["number"], content["hashes"])
             case "rej":
-                self.rejects[name] = RejectEntry(**content["entry"])
+                shared = {key: sys.intern(content["entry"][key]) for key in ("code", "document", "sha256")}
+                self.rejects[name] = RejectEntry(**{**content["entry"], **shared, "id": name})
 
     def _forget(self, kind: str, name: str) -> None:
         match kind:
@@ -195,9 +197,9 @@ class ShardState:
         if len(self.ended) > RECENT_DOCUMENTS:
             self.ended.remove(min(self.ended, key=lambda entry: entry[0]))
 
-    def open_cases(self) -> dict[str, str]:
-        """Return the ids of unsettled rejects with the hash of their case."""
-        return {entry.id: entry.case_hash for entry in self.rejects.values()}
+    def open_cases(self) -> dict[int, str]:
+        """Return the short ids of unsettled rejects with the hash of their case."""
+        return {short_id(entry.id): entry.case_hash for entry in self.rejects.values()}
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> Message:
         """Set the checkpoint and return its record."""
@@ -243,7 +245,7 @@ class ShardState:
         for reject in rejects:
             entry = RejectEntry(
                 reject.id, reject.code, reject.case_hash, reject.document, reject.document_sha256,
-                reject.record_number, reject.sequence, at_ms,
+                reject.record_number, ordinal_of(reject), at_ms,
             )  # fmt: skip
             self.rejects[reject.id] = entry
             written.append(_record(f"rej/{self.shard}/{reject.id}", {"entry": _fields(entry)}))

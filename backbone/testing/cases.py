@@ -10,15 +10,19 @@
           events:
             - type: servicerequests.status-changed.v1
               data: {case_ref: "700123", state: internal_referral}     # what is not named is not compared
+              absent: [source_status]         # fields that must not be there
         - {outcome: skipped, reason: no-status}
         - {outcome: rejected, reason: record.bad-date, field: History Date/Time}
       planted: [Ann Example]                  # personal values that may stand in the data of events only
+      withheld: [ann@example.org]             # personal values that the adapter must not let out at all
 
-Instead of ``gives``, ``held: document.unknown-layout`` says that the document is held as a whole.
+Instead of ``gives``, ``held: document.unknown-layout`` says that the document is held as a whole. ``encoding: cp1252``
+says how the input is written, where that is not UTF-8. A key that is none of these is an error: a misspelt
+expectation would hold whatever came out.
 """
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,16 +31,24 @@ from typing import Any, BinaryIO, Final
 import orjson
 from ruamel.yaml import YAML
 
-from backbone.adapter import AnyAdapter
-from backbone.event import Origin, structured
+from backbone.adapter import AnyAdapter, Context, Document
+from backbone.errors import ConfigurationError
+from backbone.event import Encoder, Message, Origin, new_traceparent, structured
 from backbone.feed import FeedSetup
+from backbone.formats.reader import RawRecord
+from backbone.moments import rfc3339
+from backbone.pipeline import DocumentFacts, Pipeline
 from backbone.preview import Preview, RecordResult
 from backbone.receipts import Receipt
+from backbone.seen import SeenWindow
 from backbone.sources.source import Fingerprint, SourceDocument
 
 ORGANISATION: Final = "E09000099"
 NOW: Final = datetime(2031, 7, 1, 12, 0, tzinfo=UTC)
 TYPE_PREFIX: Final = "org.councilbackbone."
+CASE_KEYS: Final = frozenset({"name", "input", "encoding", "options", "gives", "held", "planted", "withheld"})
+RECORD_KEYS: Final = frozenset({"outcome", "reason", "field", "events"})
+EVENT_KEYS: Final = frozenset({"type", "data", "absent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,7 @@ class Case:
     held: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     planted: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Name the case as test reports show it."""
@@ -65,16 +78,39 @@ class Ran:
 
 
 def load_cases(folder: Path) -> list[Case]:
-    """Read every ``*.yaml`` of a folder."""
+    """Read every ``*.yaml`` of a folder; raises ConfigurationError for a key that no case has."""
     yaml = YAML(typ="safe", pure=True)
-    cases = []
-    for path in sorted(folder.glob("*.yaml")):
-        for entry in yaml.load(path.read_text(encoding="utf-8")):
-            content = entry["input"].encode(entry.get("encoding", "utf-8"))
-            known = {"gives": [], **{key: entry[key] for key in ("gives", "held", "options") if key in entry}}
-            planted = tuple(entry.get("planted", ()))
-            cases.append(Case(file=path.stem, name=entry["name"], input=content, planted=planted, **known))
-    return cases
+    return [
+        _case(path.stem, entry)
+        for path in sorted(folder.glob("*.yaml"))
+        for entry in yaml.load(path.read_text(encoding="utf-8"))
+    ]
+
+
+def _case(file: str, entry: Mapping[str, Any]) -> Case:
+    place = f"{file}: {entry.get('name', 'a case without a name')}"
+    _check_keys(place, entry, CASE_KEYS, required=("name", "input"))
+    for wanted in entry.get("gives", ()):
+        _check_keys(place, wanted, RECORD_KEYS, required=("outcome",))
+        for event in wanted.get("events", ()):
+            _check_keys(place, event, EVENT_KEYS, required=("type",))
+    return Case(
+        file=file,
+        name=entry["name"],
+        input=entry["input"].encode(entry.get("encoding", "utf-8")),
+        gives=entry.get("gives", []),
+        held=entry.get("held", ""),
+        options=entry.get("options", {}),
+        planted=tuple(entry.get("planted", ())),
+        withheld=tuple(entry.get("withheld", ())),
+    )
+
+
+def _check_keys(place: str, entry: Mapping[str, Any], known: frozenset[str], *, required: Sequence[str]) -> None:
+    unknown, missing = sorted(set(entry) - known), [key for key in required if key not in entry]
+    if unknown or missing:
+        faults = [f"unknown key {key}" for key in unknown] + [f"no {key}" for key in missing]
+        raise ConfigurationError(f"{place} has {', '.join(faults)}", guidance=f"known are {', '.join(sorted(known))}")
 
 
 def document(content: bytes, name: str = "case") -> SourceDocument:
@@ -95,6 +131,22 @@ def run_case(adapter: AnyAdapter, case: Case, *, document_name: str = "case") ->
     receipt = came[-1]
     assert isinstance(receipt, Receipt)
     return Ran([result for result in came if isinstance(result, RecordResult)], receipt)
+
+
+def run_alone(adapter: AnyAdapter, case: Case, raw: RawRecord, layout: str) -> list[Message]:
+    """Run one record of a case as if it stood alone, far down in another document; return its messages."""
+    origin = Origin(ORGANISATION, adapter.name)
+    pipeline = Pipeline(
+        adapter,
+        Context(ORGANISATION, adapter.options.model_validate(case.options), Document("elsewhere", layout)),
+        Encoder(origin, adapter.emits, ordinal=7, traceparent=new_traceparent()),
+        DocumentFacts(ORGANISATION, "case", "main", "elsewhere", "", layout, 7, rfc3339(NOW)),
+        lambda _topic, _key: 0,
+        origin=origin,
+        seen=SeenWindow(0),
+    )
+    pipeline.process(raw, 900_000, lambda: None)
+    return [message for messages in pipeline.cut().messages.values() for message in messages]
 
 
 def differences(case: Case, ran: Ran) -> list[str]:

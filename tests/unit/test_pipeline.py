@@ -76,7 +76,7 @@ ADAPTER = Adapter(
 ORIGIN = Origin("E09000099", "toy")
 
 
-def pipeline(*, seen: int = 100, hold_case: bool = False, open_rejects: dict[str, str] | None = None) -> Pipeline:
+def pipeline(*, seen: int = 100, hold_case: bool = False, open_rejects: dict[int, str] | None = None) -> Pipeline:
     return Pipeline(
         ADAPTER,
         Context("E09000099", FeedOptions(), Document("d", "toy")),
