@@ -113,19 +113,22 @@ def _header(message: Message, name: str) -> bytes:
 def _canaries(case: Case, ran: Ran, logs: str) -> Iterator[str]:
     """Planted personal values may stand in the data of events and in the raw record of a reject, nowhere else.
 
-    Withheld ones may not stand in the data either. Case does not count: an adapter may write names otherwise.
+    Withheld ones may not stand in the data either. Upper and lower case are one: systems write names in both.
     """
-    places = {"the log": logs, "the receipt": ran.receipt.model_dump_json()}
-    data: dict[str, str] = {}
+    shown = [("the log", logs), ("the receipt", ran.receipt.model_dump_json())]
+    data: list[tuple[str, str]] = []
     for result in ran.results:
         for topic, (key, value, headers) in result.events:
-            shown = [topic, key.decode(), *(f"{name}: {content.decode()}" for name, content in headers)]
-            places[f"key or headers of record {result.number}"] = "\n".join(shown)
-            data[f"the data of record {result.number}"] = (value or b"").decode()
+            text = "\n".join([topic, key.decode(), *(f"{name}: {content.decode()}" for name, content in headers)])
+            shown.append((f"key or headers of record {result.number}", text))
+            data.append((f"the data of record {result.number}", (value or b"").decode()))
         if result.reject is not None:
             kept = result.reject.model_dump(exclude={"raw", "identity"})
-            places[f"the reject of record {result.number}"] = orjson.dumps(kept).decode()
-    for values, within in (((*case.planted, *case.withheld), places), (case.withheld, data)):
-        for planted in values:
-            found = (place for place, text in within.items() if planted.casefold() in text.casefold())
-            yield from (f"{planted!r} stands in {place}" for place in found)
+            shown.append((f"the reject of record {result.number}", orjson.dumps(kept).decode()))
+    yield from _standing((*case.planted, *case.withheld), shown)
+    yield from _standing(case.withheld, data)
+
+
+def _standing(values: Sequence[str], places: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for value in values:
+        yield from (f"{value!r} stands in {place}" for place, text in places if value.casefold() in text.casefold())
