@@ -1,10 +1,11 @@
 """Symology's request history: one XML document a request, one record a line of its history."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
-from typing import Final, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
 from backbone import Adapter, Context, FeedOptions, Identity, RecordError, Skip
@@ -19,7 +20,10 @@ HISTORY = XmlLayout(
     explode="EventHistory/EventHistoryGet",
     carry=("OutCRNo", "NSGRef", "RegionSite", "Easting", "Northing"),
 )
-USRN: Final = re.compile(r"[1-9]\d{0,7}")
+USRN: Final = re.compile("[1-9][0-9]{0,7}")
+
+Deciding = Literal["HistoryEvent", "HistoryReference", "HistoryAction", "HistoryEventType", "HistoryEventDescription"]
+"""The fields of a line that a council's table may decide by. Officers' names and their text are none of them."""
 
 
 class HistoryLine(TypedDict):
@@ -27,13 +31,14 @@ class HistoryLine(TypedDict):
 
     OutCRNo: str
     LineNo: str
-    HistoryDate: str
+    HistoryDate: NotRequired[str]
     HistoryTime: NotRequired[str]
     HistoryType: str
     HistoryEvent: NotRequired[str]
     HistoryReference: NotRequired[str]
     HistoryAction: NotRequired[str]
     HistoryEventType: NotRequired[str]
+    HistoryEventDescription: NotRequired[str]
     HistoryDescription: NotRequired[str]
     NSGRef: NotRequired[str]
     RegionSite: NotRequired[str]
@@ -46,14 +51,14 @@ class ByField(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    field: str
+    field: Deciding
     values: dict[str, State]
 
 
 class HistoryOptions(FeedOptions):
     """Options of a request-history feed. Quote the keys of ``history_types``: "01" is not 1."""
 
-    history_types: dict[str, State | ByField] = Field(
+    history_types: dict[Annotated[str, StringConstraints(pattern="^[0-9]{2}$")], State | ByField] = Field(
         default={
             "19": "investigating",
             "21": ByField(field="HistoryEventType", values={"NFA": "no_further_action"}),
@@ -69,13 +74,20 @@ def _clock(rule: AmbiguousTime) -> UkClock:
 
 
 def identity_of(raw: RawRecord) -> str:
-    """Return the case number as printed and the number of the line."""
-    return f"{raw['OutCRNo']}_{raw['LineNo']}"
+    """Return the case number as printed and the number of the line; raises RecordError where one is missing."""
+    return f"{_required(raw, 'OutCRNo')}_{_required(raw, 'LineNo')}"
 
 
 def case_of(raw: RawRecord) -> str:
-    """Return the bare case number."""
-    return str(raw["OutCRNo"]).lstrip("0")
+    """Return the bare case number; raises RecordError where it is missing."""
+    return _required(raw, "OutCRNo").lstrip("0")
+
+
+def _required(line: Mapping[str, Any], name: str) -> str:
+    value = line.get(name)
+    if not value:
+        raise RecordError(f"{name} is empty", code="record.missing-required", field=name)
+    return str(value)
 
 
 def _state(line: HistoryLine, options: HistoryOptions) -> tuple[State, str] | None:
@@ -104,28 +116,32 @@ def _bare(value: object) -> str:
 
 
 def _metres(line: HistoryLine, name: str) -> float | None:
-    """Return a coordinate; empty, 0 and -1 mean that there is none."""
-    text = str(line.get(name) or "").strip()
-    if text in {"", "0", "-1"}:
+    """Return a coordinate; empty, 0 in any spelling and -1 mean that there is none."""
+    text = line.get(name)
+    if not text:
         return None
     try:
-        return float(text)
+        metres = float(str(text))
     except ValueError:
         raise RecordError(f"{name} is not a number", code="record.bad-coordinate", field=name) from None
+    return None if metres in {0, -1} else metres
 
 
 def translate(line: HistoryLine, context: Context[HistoryOptions]) -> StatusChanged | Skip:
     """Map one line by its type; nothing of the customer, and no officer's name, leaves the adapter."""
     options = context.options
     number = line["OutCRNo"].lstrip("0")
-    if not number.isdigit() or not line["LineNo"]:
-        raise RecordError("OutCRNo or LineNo is empty", code="record.missing-required", field="OutCRNo")
+    if not number:
+        raise RecordError("OutCRNo is empty", code="record.missing-required", field="OutCRNo")
+    if not (number.isdecimal() and number.isascii()):
+        raise RecordError("OutCRNo is not a number", code="record.bad-reference", field="OutCRNo")
     found = _state(line, options)
     if found is None:
         return Skip("no-status")
     # over SOAP both are date-times: the date counts in the first, the time of day in the second
-    clock = line.get("HistoryTime", "").rpartition("T")[2]
-    occurred_at, note = _clock(options.ambiguous_time).convert(line["HistoryDate"][:10], clock, "HistoryDate")
+    day, _, _ = _required(line, "HistoryDate").partition("T")
+    _, _, clock = _required(line, "HistoryTime").rpartition("T")
+    occurred_at, note = _clock(options.ambiguous_time).convert(day, clock, "HistoryDate")
     description = line.get("HistoryDescription") if options.publish_descriptions else None
     return StatusChanged(
         case_ref=number,

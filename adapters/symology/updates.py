@@ -14,7 +14,7 @@ from backbone import Adapter, Context, FeedOptions, Identity, RecordError, Skip,
 from backbone.formats import RawRecord, csv_layout
 from backbone.times import AmbiguousTime, UkClock
 from schemas.servicerequests.v1 import State, StatusChanged
-from schemas.shared import SourceStatus
+from schemas.shared import SourceStatus, UtcTimestamp
 
 HISTORY: Final = "History Date/Time"
 CLEANSING_COLUMN: Final = "Maint.Recd."
@@ -27,13 +27,17 @@ UPDATES_10 = csv_layout("updates-10", *_TEN, required=_REQUIRED)
 UPDATES_7 = csv_layout("updates-7", *_FIRST, "Maint. Stage", "L.A.Code", required=_REQUIRED)
 UPDATES_13 = csv_layout("updates-13", *_TEN, CLEANSING_COLUMN, "L.A.Code", "Maint. Stage", required=_REQUIRED)
 
-Cell = Annotated[str, StringConstraints(max_length=200)]
+Cell = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+"""A code or a time. CHAR columns come padded with blanks on either side; ``CR `` must not pass for an unknown code."""
+
+Instant = Annotated[UtcTimestamp, StringConstraints(max_length=20)]
+"""UTC with whole seconds, so that instants compare as text."""
 
 Update = TypedDict(
     "Update",
     {
         "History Date/Time": Cell,
-        "CRNo": Annotated[str, StringConstraints(strip_whitespace=True, max_length=32)],
+        "CRNo": Cell,
         "Action Due": NotRequired[Cell],
         "Event Type": NotRequired[Cell],
         "Stage": NotRequired[Cell],
@@ -51,8 +55,8 @@ class UpdatesOptions(FeedOptions):
     default_state: codes.RuleState | None = codes.DEFAULT_STATE
     states_with_code: Annotated[tuple[State, ...], Field(strict=False)] = codes.STATES_WITH_CODE
     ambiguous_time: AmbiguousTime = "later"
-    window_start: str | None = Field(default=None, description="RFC 3339 UTC; earlier rows are skipped")
-    window_end: str | None = Field(default=None, description="RFC 3339 UTC; later rows are skipped")
+    window_start: Instant | None = Field(default=None, description="RFC 3339 UTC; earlier rows are skipped")
+    window_end: Instant | None = Field(default=None, description="RFC 3339 UTC; later rows are skipped")
 
     @cached_property
     def states(self) -> "States":
@@ -102,7 +106,7 @@ def _source_status(code: str) -> SourceStatus:
     return SourceStatus(code=code)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _digested(columns: tuple[str, ...]) -> "itemgetter[Any]":
     """Return what takes a row's values in the order of the digest: by code point of the names, one renamed."""
     return itemgetter(*sorted(columns, key=lambda name: "date_history" if name == HISTORY else name))
@@ -132,7 +136,7 @@ def translate(update: Update, context: Context[UpdatesOptions]) -> StatusChanged
     if not number or not update[HISTORY]:
         field = "CRNo" if not number else HISTORY
         raise RecordError(f"{field} is empty", code="record.missing-required", field=field)
-    if not number.isdigit():
+    if not (number.isdecimal() and number.isascii()):
         raise RecordError("CRNo is not a number", code="record.bad-reference", field="CRNo")
     occurred_at, note = _clock(options.ambiguous_time).day_first(update[HISTORY], HISTORY)
     if (options.window_start and occurred_at < options.window_start) or (
