@@ -231,13 +231,14 @@ def _conclude(verdict: Verdict, drops: Drops, receipts: list[Receipt], rejects: 
 
 async def _keep(folder: Path, bootstrap_servers: str) -> None:
     config = folder / "backbone.yaml"
+    backbone = sys.argv[0] if Path(sys.argv[0]).name == "backbone" else f"{sys.executable} -m backbone"
     step(9, "Kafka stays up. In another terminal:")
     for command in (
-        f"backbone subscribe '{ORGANISATION}\\..*\\.v1' --regex --from earliest --no-follow --config {config}",
-        f"backbone receipts list --config {config}",
-        f"backbone rejects list --config {config}",
-        f"backbone status --config {config}",
-        f"backbone run --config {config}        # then drop files into {folder / 'drop'}",
+        f"{backbone} subscribe '{ORGANISATION}\\..*\\.v1' --regex --from earliest --no-follow --config {config}",
+        f"{backbone} receipts list --config {config}",
+        f"{backbone} rejects list --config {config}",
+        f"{backbone} status --config {config}",
+        f"{backbone} run --config {config}        # then drop files into {folder / 'drop'}",
     ):
         console.print(f"   {command}", markup=False)
     console.print(f"   (broker at {bootstrap_servers}; Ctrl-C here ends it and removes the data)")
