@@ -140,3 +140,20 @@ def test_the_suite_finds_what_no_case_covers() -> None:
     found = check_adapter(replace(whole, emits=(*whole.emits, Updated)), [_case_about("beats")])
     assert f"no case emits {Updated.event_type}" in found
     assert "no case reads layout updates-7" in found
+
+
+def test_the_example_of_the_authors_guide_works() -> None:
+    """What authors copy first is a whole adapter that passes the suite."""
+    guide = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
+    example: dict[str, Any] = {"__name__": "acme"}
+    exec(guide.split("```python\n")[1].split("```")[0], example)  # noqa: S102 - our own page
+    rows = "Ref,Changed,Status\nA1,14/06/2031 09:05,DONE\nA1,14/06/2031 09:06,NOTE\nA1,14/06/2031 09:07,ODD\n"
+    event = {"type": "servicerequests.status-changed.v1", "data": {"case_ref": "A1", "state": "fixed"}}
+    gives: list[dict[str, Any]] = [
+        {"outcome": "published", "events": [event]},
+        {"outcome": "skipped", "reason": "no-status"},
+        {"outcome": "rejected", "reason": "record.unmapped-code", "field": "Status"},
+    ]
+    case = Case("guide", "every outcome", rows.encode(), gives)
+    assert check_case(example["adapter"], case) == []
+    assert check_adapter(example["adapter"], [case]) == []
