@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from backbone.event import Message
+from backbone.packed import Message
 
 ALL_SHARDS: Final = "*"
 

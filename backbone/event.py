@@ -10,11 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backbone.errors import OversizeError, SchemaError
+from backbone.packed import TABLE_SIZE, VARINTS, Headers, Message, framed, packed_headers, varint
 from schemas.shared import Event, PartialDate, categories
-
-Headers = list[tuple[str, bytes]]
-Message = tuple[bytes, bytes | None, Headers]
-"""Key, value and headers of one Kafka record; only a tombstone of a compacted topic has no value."""
 
 EVENT_MAX_BYTES = 65_536
 """An event with its key and headers is never larger on the wire; larger data needs a claim check."""
@@ -68,35 +65,49 @@ class Origin:
 
 
 class _Prepared:
-    """What all events of one class in one document share."""
+    """What all events of one class in one document share; the parts of their headers are packed."""
 
-    __slots__ = ("categories", "event_type", "headers", "masks", "serialise", "size", "topic")
+    __slots__ = ("categories", "event_type", "heads", "marked", "masks", "serialise", "topic")
 
     def __init__(self, event_class: type[Event], origin: Origin, common: Headers) -> None:
         self.topic = f"{origin.organisation}.{event_class.topic_suffix}"
         self.serialise = event_class.__pydantic_serializer__.to_json
         ranked = [(path, CATEGORY_RANK[category]) for path, category in categories(event_class)]
         self.categories = tuple(sorted(ranked, key=lambda pair: -pair[1]))
+        self.marked = frozenset(path[0] for path, _ in ranked)
+        for name in self.marked:
+            field = event_class.model_fields[name]
+            assert field.is_required() or field.get_default() is None, f"{name} is personal, so it has no default"
         self.event_type = event_class.event_type
-        self.masks: dict[int, int] = {}
-        self.headers: list[Headers] = [
-            [
-                *common,
-                ("ce_type", event_class.event_type.encode()),
-                ("ce_dataschema", event_class.dataschema.encode()),
-                ("ce_dataclassification", event_class.classification.encode()),
-                ("ce_datacategory", category.encode()),
-            ]
+        self.masks = [event_mask(self.event_type, 0)]
+        alike: Headers = [
+            *common,
+            ("ce_type", event_class.event_type.encode()),
+            ("ce_dataschema", event_class.dataschema.encode()),
+            ("ce_dataclassification", event_class.classification.encode()),
+        ]
+        # by rank: how many headers there will be with `ce_time` and without, and those that are alike
+        self.heads = [
+            tuple(
+                varint(len(alike) + 1 + own) + packed_headers([*alike, ("ce_datacategory", category.encode())])
+                for own in (_OWN_HEADERS, _OWN_HEADERS - 1)
+            )
             for category in CATEGORY_RANK
         ]
-        # 32 hex digits of id, 20 of time, 22 of sequence, 24 of recordedtime, and two bytes of framing a header
-        self.size = sum(len(name) + len(value) + 2 for name, value in self.headers[-1]) + 160
 
     def mask(self, index: int) -> int:
-        known = self.masks.get(index)
-        if known is None:
-            known = self.masks[index] = event_mask(self.event_type, index)
-        return known
+        while index >= len(self.masks):
+            self.masks.append(event_mask(self.event_type, len(self.masks)))
+        return self.masks[index]
+
+
+_OWN_HEADERS = 5
+"""Headers of one event alone: id, subject, sequence, time, and the producer's recordedtime."""
+_ID = framed(b"ce_id") + varint(32)
+_SUBJECT = framed(b"ce_subject")
+_SEQUENCE = framed(b"ce_sequence")
+_LAST_DIGITS = tuple(b"%03d-00" % number for number in range(1_000))
+_TIME = framed(b"ce_time")
 
 
 class Encoder:
@@ -119,12 +130,25 @@ class Encoder:
         if late:
             common.append(("ce_late", b"true"))
         self.prepared = {event_class: _Prepared(event_class, origin, common) for event_class in emits}
-        self.ordinal = b"%08d" % ordinal
+        self._ordinal = b"%08d" % ordinal
+        self._thousand = -1
+        self._sequence = b""
+
+    def _sequence_of(self, number: int, position: int) -> bytes:
+        """Return the framed ``ce_sequence``, for which only the last digits change from record to record."""
+        thousand, rest = divmod(number, 1_000)
+        if position or number > 999_999_999:
+            return _SEQUENCE + framed(b"%b-%09d-%02d" % (self._ordinal, number, position))
+        if thousand != self._thousand:
+            self._thousand = thousand
+            length = varint(len(self._ordinal) + 1 + 9 + 3)
+            self._sequence = _SEQUENCE + length + b"%b-%06d" % (self._ordinal, thousand)
+        return self._sequence + _LAST_DIGITS[rest]
 
     def encode(
         self, event: Event, key_of_record: int, number: int, index: int, position: int
-    ) -> tuple[str, Message, int]:
-        """Return the topic, the message and its size in bytes on the wire.
+    ) -> tuple[str, bytes, bytes]:
+        """Return the topic, the key and the packed message, which holds the key too.
 
         ``index`` counts within the event's type among the events of one record, ``position`` among all of them;
         ``key_of_record`` is ``record_key``'s, ``number`` the record's number in its document. Raises SchemaError for
@@ -135,28 +159,37 @@ class Encoder:
             message = f"the adapter returned {event.__class__.__name__}, which its `emits` does not name"
             raise SchemaError(message, code="record.undeclared-event")
         rank = 0
-        for path, category in prepared.categories:
-            present = getattr(event, path[0])
-            if present is not None and (len(path) == 1 or getattr(present, path[1], None) is not None):
-                rank = category
-                break
-        key = event.case_ref.encode()
-        value = prepared.serialise(event, exclude_none=True)
-        headers = [
-            *prepared.headers[rank],
-            ("ce_id", b"%032x" % (key_of_record ^ prepared.mask(index))),
-            ("ce_subject", key),
-            ("ce_sequence", b"%b-%09d-%02d" % (self.ordinal, number, position)),
-        ]
+        # a field that was not set has its default, which is None where it is personal
+        if not prepared.marked.isdisjoint(event.__pydantic_fields_set__):
+            for path, category in prepared.categories:
+                present = getattr(event, path[0])
+                if present is not None and (len(path) == 1 or getattr(present, path[1], None) is not None):
+                    rank = category
+                    break
         occurred_at = event.occurred_at
         time = occurred_at.encode() if occurred_at.__class__ is str else day_of(occurred_at)
-        if time is not None:
-            headers.append(("ce_time", time))
-        size = prepared.size + 2 * len(key) + len(value)
-        if size > EVENT_MAX_BYTES:
-            message = f"{event.__class__.__name__} takes {size:,} bytes; at most {EVENT_MAX_BYTES:,} go on a topic"
+        key = event.case_ref.encode()
+        framed_key = VARINTS[len(key)] + key
+        value = prepared.serialise(event, exclude_none=True)
+        size = len(value)
+        packed = b"".join((
+            framed_key,
+            VARINTS[size] if size < TABLE_SIZE else varint(size),
+            value,
+            prepared.heads[rank][time is None],
+            _ID,
+            b"%032x" % (key_of_record ^ (prepared.mask(index) if index else prepared.masks[0])),
+            _SUBJECT,
+            framed_key,
+            self._sequence_of(number, position),
+            b"" if time is None else _TIME + VARINTS[len(time)] + time,
+        ))  # fmt: skip
+        if len(packed) > EVENT_MAX_BYTES:
+            message = (
+                f"{event.__class__.__name__} takes {len(packed):,} bytes; at most {EVENT_MAX_BYTES:,} go on a topic"
+            )
             raise OversizeError(message, code="record.event-too-large")
-        return prepared.topic, (key, value, headers), size
+        return prepared.topic, key, packed
 
     def event_id(self, event_class: type[Event], key_of_record: int, index: int = 0) -> str:
         """Return the id that ``encode`` gives the event: 128 bits in hexadecimal."""

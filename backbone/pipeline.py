@@ -5,22 +5,23 @@ transaction; the events, the reject and the count of one record always land in t
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NoReturn, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from backbone.adapter import AnyAdapter, Context, Skip
+from backbone.batch import BATCH_PARTITION_BYTES, Batch
 from backbone.errors import FatalError, RecordError, UnmappedCodeError
-from backbone.event import Encoder, Message, Origin, record_digest, record_key
-from backbone.formats.reader import Malformed, RawRecord, Reader
+from backbone.event import Encoder, Origin, record_digest
+from backbone.formats.reader import Malformed, RawRecord
 from backbone.receipts import Counts
 from backbone.rejects import BEHIND_REJECT, Reject, bounded_raw, case_hash, raw_identity, reject_id, short_id
 from backbone.seen import SeenWindow
 from schemas.shared import Event
 
 BATCH_RECORDS = 3_000
-BATCH_PARTITION_BYTES = 480 * 1_024
 REJECT_OVERHEAD_BYTES = 1_500
 """What a reject takes beside its raw record: its other fields, its headers and its entry in the state."""
 UNEXPECTED_IN_A_ROW = 100
@@ -31,32 +32,26 @@ Partitioner = Callable[[str, bytes], int]
 """From topic and key to the number of a partition."""
 
 
-@dataclass(slots=True)
-class Batch:
-    """What one transaction will hold of a document."""
+class Position(Protocol):
+    """Where the record in hand stands in its document; a format's Reader is one."""
 
-    messages: dict[tuple[str, int], list[Message]] = field(default_factory=dict)
-    bytes: dict[tuple[str, int], int] = field(default_factory=dict)
-    rejects: list[Reject] = field(default_factory=list)
-    reject_bytes: int = 0
-    hashes: list[int] = field(default_factory=list)
-    closed: list[str] = field(default_factory=list)
-    records: int = 0
-    full: bool = False
+    @property
+    def number(self) -> int:
+        """Return the record's number, from 1."""
+        ...
 
-    def add(self, topic: str, partition: int, message: Message, size: int) -> None:
-        """Add a message; the batch is full when one of its partitions is."""
-        place = (topic, partition)
-        messages = self.messages.get(place)
-        if messages is None:
-            self.messages[place] = [message]
-            self.bytes[place] = size
-            return
-        messages.append(message)
-        total = self.bytes[place] + size
-        self.bytes[place] = total
-        if total > BATCH_PARTITION_BYTES:
-            self.full = True
+    @property
+    def offset(self) -> int | None:
+        """Return the byte offset at which it starts, where that is known; asked for rejects only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """The position of a record that comes alone."""
+
+    number: int
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,73 +108,100 @@ class Pipeline:
         self._case_of = adapter.identity.case
         self._translate = adapter.translate
         self._dedupe = seen.capacity > 0
-        self._remember = seen.hashes.add
 
-    def process(
-        self, raw: RawRecord | Malformed, number: int, offset_of: Callable[[], int | None], known_identity: str = ""
-    ) -> str:
-        """Take one record; return its outcome. ``offset_of`` is asked for the byte offset only where it is needed.
+    def fill(self, records: Iterator[RawRecord | Malformed], position: Position, limit: int) -> bool:
+        """Process up to ``limit`` records; return False when the document has ended. Stops early at a full batch.
+
+        Raises FatalError after ``UNEXPECTED_IN_A_ROW`` records in a row made ``translate`` fail.
+        """
+        return self._run(records, position, limit, "")
+
+    def process(self, raw: RawRecord | Malformed, position: Position, known_identity: str = "") -> str:
+        """Take one record; return its outcome.
 
         ``known_identity`` stands in for the adapter's, for a record that was repaired after it was rejected. Raises
-        FatalError after ``UNEXPECTED_IN_A_ROW`` records in a row made ``translate`` fail.
+        as ``fill`` does.
         """
-        batch = self.batch
-        batch.records += 1
-        self.counts.records += 1
-        identity = b""
+        counts = self.counts
+        before = (counts.published, counts.duplicate, counts.skipped)
+        self._run(iter((raw,)), position, 1, known_identity)
+        after = (counts.published, counts.duplicate, counts.skipped)
+        for outcome, was, now in zip(("published", "duplicate", "skipped"), before, after, strict=True):
+            if now > was:
+                return outcome
+        return "rejected"
+
+    def _run(
+        self, records: Iterator[RawRecord | Malformed], position: Position, limit: int, known_identity: str
+    ) -> bool:
+        """Give each record its outcome. One loop over local names: calls and attributes are most of what it costs."""
+        batch, counts, context, open_rejects = self.batch, self.counts, self.context, self.open_rejects
+        identity_of, validate, translate = self._identity_of, self._validate, self._translate
+        encode, prepared, partition_of, add = self.encoder.encode, self.encoder.prepared, self.partition_of, batch.add
+        start, number_of = self._digest.copy, int.from_bytes
+        dedupe, seen, note = self._dedupe, self.seen.hashes, batch.hashes.append
+        taken = published = 0
         try:
-            if isinstance(raw, Malformed):
-                return self._reject(raw.raw, raw.code, raw.message, number, offset_of, b"", field_name=raw.field)
-            identity = (known_identity or self._identity_of(raw)).encode()
-            key = record_key(self._digest, identity)
-            record_hash = key >> 64
-            if self._dedupe and record_hash in self.seen.hashes:
-                self.counts.duplicate += 1
-                return "duplicate"
-            if self.held_cases and self._is_held(raw):
-                message = "an earlier record of the case is an open reject, and the feed holds the case"
-                return self._reject(raw, BEHIND_REJECT, message, number, offset_of, identity)
-            result: Any = self._translate(self._validate(raw), self.context)
-            kind = result.__class__
-            if kind in self.encoder.prepared:
-                # most records mean one event: the way without a list, and without a slow isinstance of a model
-                topic, encoded, size = self.encoder.encode(result, key, number, 0, 0)
-                batch.add(topic, self.partition_of(topic, encoded[0]), encoded, size)
-                self.counts.published += 1
-                self.counts.events += 1
-                outcome = "published"
-            elif kind is Skip:
-                self.counts.skipped += 1
-                self.counts.because(result.reason)
-                outcome = "skipped"
-            else:
-                self._publish((result,) if isinstance(result, Event) else result, key, number)
-                outcome = "published"
-        except Exception as error:  # noqa: BLE001 - whatever a translate does wrong costs one record, never the feed
-            fields = {} if isinstance(raw, Malformed) else raw
-            return self._set_aside(error, fields, number, offset_of, identity)
-        self.unexpected_in_a_row = 0
-        if self._dedupe:
-            self._remember(record_hash)
-            batch.hashes.append(record_hash)
-        if record_hash in self.open_rejects:
-            self._settle(record_hash, f"{key:032x}")
-        return outcome
+            for raw in islice(records, limit):
+                taken += 1
+                identity = b""
+                try:
+                    if isinstance(raw, Malformed):
+                        _refuse(raw)
+                    identity = (known_identity or identity_of(raw)).encode()
+                    digest = start()
+                    digest.update(identity)
+                    key = number_of(digest.digest()[:16], "big")
+                    record_hash = key >> 64
+                    if dedupe and record_hash in seen:
+                        counts.duplicate += 1
+                        continue
+                    if self.held_cases:
+                        self._wait_behind_reject(raw)
+                    result: Any = translate(validate(raw), context)
+                    kind = result.__class__
+                    if kind in prepared:
+                        # most records mean one event: the way without a list, and without a slow isinstance of a model
+                        topic, event_key, packed = encode(result, key, position.number, 0, 0)
+                        add(topic, partition_of(topic, event_key), packed)
+                        published += 1
+                    elif kind is Skip:
+                        counts.skipped += 1
+                        counts.because(result.reason)
+                    else:
+                        self._publish((result,) if isinstance(result, Event) else result, key, position.number)
+                except Exception as error:  # noqa: BLE001 - a translate's fault costs one record, never the feed
+                    self._set_aside(error, raw, position, identity)
+                else:
+                    self.unexpected_in_a_row = 0
+                    if dedupe:
+                        seen.add(record_hash)
+                        note(record_hash)
+                    if record_hash in open_rejects:
+                        self._settle(record_hash, f"{key:032x}")
+                if batch.full:
+                    return True
+        finally:
+            batch.records += taken
+            counts.records += taken
+            counts.published += published
+            counts.events += published
+        return taken == limit
 
     def _publish(self, events: Sequence[Event], key: int, number: int) -> None:
         """Encode all events of a record first, then add them, so that a failure leaves none behind."""
         encode = self.encoder.encode
-        encoded: list[tuple[str, Message, int]] = []
+        encoded: list[tuple[str, bytes, bytes]] = []
         if not events:
             message = "translate returned no event; Skip(reason) says that a record means none"
             raise RecordError(message, code="record.no-outcome")
         indexes: dict[type[Event], int] = {}
-        for position, event in enumerate(self._with_siblings(events, key)):
+        for place, event in enumerate(self._with_siblings(events, key)):
             index = indexes.get(event.__class__, 0)
             indexes[event.__class__] = index + 1
-            encoded.append(encode(event, key, number, index, position))
-        for topic, encoded_event, size in encoded:
-            self.batch.add(topic, self.partition_of(topic, encoded_event[0]), encoded_event, size)
+            encoded.append(encode(event, key, number, index, place))
+        for topic, event_key, packed in encoded:
+            self.batch.add(topic, self.partition_of(topic, event_key), packed)
         self.counts.published += 1
         self.counts.events += len(encoded)
 
@@ -195,8 +217,11 @@ class Pipeline:
             resolved = self.encoder.event_id(sibling.__class__, key, index)
             yield event.model_copy(update={"superseded_by": resolved})
 
-    def _is_held(self, raw: RawRecord) -> bool:
-        return self._case_of is not None and case_hash(self._digest, self._case_of(raw)) in self.held_cases
+    def _wait_behind_reject(self, raw: RawRecord) -> None:
+        """Raise for a record of a case that is held."""
+        if self._case_of is not None and case_hash(self._digest, self._case_of(raw)) in self.held_cases:
+            message = "an earlier record of the case is an open reject, and the feed holds the case"
+            raise RecordError(message, code=BEHIND_REJECT)
 
     def _settle(self, short: int, settled: str) -> None:
         """Close the open reject of a record that was published or skipped after all."""
@@ -205,31 +230,26 @@ class Pipeline:
         if self.hold_case:
             self.held_cases = set(self.open_rejects.values()) - {""}
 
-    def _set_aside(
-        self, error: Exception, raw: RawRecord, number: int, offset_of: Callable[[], int | None], identity: bytes
-    ) -> str:
+    def _set_aside(self, error: Exception, raw: RawRecord | Malformed, position: Position, identity: bytes) -> None:
         """Reject a record for what went wrong; the message never repeats a value."""
+        fields = raw.raw if isinstance(raw, Malformed) else raw
         if isinstance(error, ValidationError):
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             name = ".".join(str(part) for part in first["loc"])
-            kind = first["type"]
-            message = f"{error.title}: {name or 'the record'} is not as it must be ({kind})"
-            return self._reject(raw, "record.schema", message, number, offset_of, identity, field_name=name)
-        if isinstance(error, UnmappedCodeError):
-            return self._reject(
-                raw, error.code, error.message, number, offset_of, identity,
-                field_name=error.field, legacy_code=error.legacy_code,
-            )  # fmt: skip
-        if isinstance(error, RecordError):
-            return self._reject(raw, error.code, error.message, number, offset_of, identity, field_name=error.field)
-        if isinstance(error, KeyError) and not identity:
+            message = f"{error.title}: {name or 'the record'} is not as it must be ({first['type']})"
+            self._reject(fields, "record.schema", message, position, identity, field_name=name)
+        elif isinstance(error, RecordError):
+            code = error.legacy_code if isinstance(error, UnmappedCodeError) else ""
+            self._reject(
+                fields, error.code, error.message, position, identity, field_name=error.field, legacy_code=code
+            )
+        elif isinstance(error, KeyError) and not identity:
             message = "a field that identifies the record is missing"
-            return self._reject(raw, "record.missing-required", message, number, offset_of, identity)
-        return self._unexpected(error, raw, number, offset_of, identity)
+            self._reject(fields, "record.missing-required", message, position, identity)
+        else:
+            self._unexpected(error, fields, position, identity)
 
-    def _unexpected(
-        self, error: Exception, raw: RawRecord, number: int, offset_of: Callable[[], int | None], identity: bytes
-    ) -> str:
+    def _unexpected(self, error: Exception, raw: RawRecord, position: Position, identity: bytes) -> None:
         """Reject a record on which the adapter itself failed; say where, by line of code only."""
         self.unexpected_in_a_row += 1
         place = error.__traceback__
@@ -237,26 +257,25 @@ class Pipeline:
             place = place.tb_next
         where = "" if place is None else f" at {place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}"
         message = f"the adapter failed on this record with {type(error).__name__}{where}"
-        outcome = self._reject(raw, "record.unexpected", message, number, offset_of, identity)
+        self._reject(raw, "record.unexpected", message, position, identity)
         if self.unexpected_in_a_row >= UNEXPECTED_IN_A_ROW:
             message = f"the adapter failed on {UNEXPECTED_IN_A_ROW} records in a row, last with {type(error).__name__}"
             guidance = "mend the adapter, then start the feed again: nothing after the last commit was acknowledged"
             raise FatalError(message, code="feed.translate-failing", guidance=guidance)
-        return outcome
 
     def _reject(
         self,
         raw: Mapping[str, Any],
         code: str,
         message: str,
-        number: int,
-        offset_of: Callable[[], int | None],
+        position: Position,
         identity: bytes,
         *,
         field_name: str = "",
         legacy_code: str = "",
-    ) -> str:
+    ) -> None:
         facts = self.facts
+        number = position.number
         kept, size, cut = bounded_raw(raw)
         case = ""
         if self._case_of is not None and identity:
@@ -270,7 +289,7 @@ class Pipeline:
             adapter=self.adapter.name, adapter_version=self.adapter.version,
             code=code, message=message, field=field_name, legacy_code=legacy_code,
             document=facts.document, document_sha256=facts.sha256, layout=facts.layout,
-            record_number=number, offset=offset_of(), sequence=f"{facts.ordinal:08d}-{number:09d}",
+            record_number=number, offset=position.offset, sequence=f"{facts.ordinal:08d}-{number:09d}",
             case_hash=case, identity=identity.decode(), rejected_at=facts.now, raw=kept, raw_cut=cut,
         )  # fmt: skip
         self.batch.rejects.append(reject)
@@ -288,25 +307,14 @@ class Pipeline:
         self.counts.because(code)
         if code != "record.unexpected":
             self.unexpected_in_a_row = 0
-        return "rejected"
-
-    def fill(self, records: Iterator[RawRecord | Malformed], reader: Reader, limit: int) -> bool:
-        """Process up to ``limit`` records; return False when the document has ended. Stops early at a full batch."""
-        process = self.process
-        batch = self.batch
-        last = batch.records + limit
-
-        def offset_of() -> int | None:
-            return reader.offset
-
-        for raw in records:
-            process(raw, reader.number, offset_of)
-            if batch.records >= last or batch.full:
-                return True
-        return False
 
     def cut(self) -> Batch:
         """Hand over what has gathered and start the next batch."""
         self.seen.extend(self.batch.hashes)
         batch, self.batch = self.batch, Batch()
         return batch
+
+
+def _refuse(malformed: Malformed) -> NoReturn:
+    """Raise for a stretch of the document that is no record."""
+    raise RecordError(malformed.message, code=malformed.code, field=malformed.field)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from backbone.adapter import AnyAdapter, Context, Document
-from backbone.event import Encoder, Message, new_traceparent
+from backbone.event import Encoder, new_traceparent
 from backbone.examine import Examined, examine
 from backbone.feed import FeedSetup
 from backbone.formats.reader import Layout, Malformed
 from backbone.moments import rfc3339
+from backbone.packed import Message, unpack
 from backbone.pipeline import DocumentFacts, Pipeline
 from backbone.receipts import Counts, Receipt, receipt_of
 from backbone.rejects import Reject
@@ -90,19 +91,16 @@ class Preview:
         with document.open() as stream:
             reader = examined.reader(feed.adapter, stream)
 
-            def offset_of() -> int | None:
-                return reader.offset
-
             for raw in reader:
                 reasons = dict(counts.reasons)
-                outcome = pipeline.process(raw, reader.number, offset_of)
+                outcome = pipeline.process(raw, reader)
                 batch = pipeline.cut()
                 reject = batch.rejects[0] if batch.rejects else None
                 reason = next((name for name, count in counts.reasons.items() if count != reasons.get(name, 0)), "")
                 yield RecordResult(
                     reader.number, reject.offset if reject else None, outcome,
                     raw.raw if isinstance(raw, Malformed) else raw,
-                    tuple((topic, message) for (topic, _), messages in batch.messages.items() for message in messages),
+                    tuple((topic, unpack(packed)) for (topic, _), some in batch.messages.items() for packed in some),
                     reason, reject,
                 )  # fmt: skip
         self.open_rejects = pipeline.open_rejects

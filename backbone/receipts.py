@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from backbone.event import Headers, Message
 from backbone.feed import FeedSetup
+from backbone.packed import Headers, Message
 
 RECEIPT_TYPE: Final = "org.councilbackbone.backbone.document-processed.v1"
 DocumentOutcome = Literal["complete", "held", "duplicate", "aborted", "redriven"]

@@ -12,11 +12,12 @@ import structlog
 
 from backbone import points
 from backbone.adapter import Context, Document
+from backbone.batch import Batch
 from backbone.control import Command
 from backbone.event import Encoder, new_traceparent
 from backbone.formats.reader import Malformed
 from backbone.moments import rfc3339
-from backbone.pipeline import BATCH_RECORDS, Batch, DocumentFacts, Pipeline
+from backbone.pipeline import BATCH_RECORDS, At, DocumentFacts, Pipeline
 from backbone.receipts import Counts, Receipt, receipt_of
 from backbone.rejects import Reject, ordinal_of, short_id
 from backbone.session import Session
@@ -58,7 +59,7 @@ async def _one(session: Session, sha256: str, rejects: list[Reject]) -> Receipt:
     for reject in rejects:
         pipeline = _pipeline(session, reject, counts, others, traceparent, now)
         raw = Malformed(reject.code, reject.message, reject.raw, reject.field) if _no_record(reject) else reject.raw
-        outcome = pipeline.process(raw, reject.record_number, _no_offset, reject.identity)
+        outcome = pipeline.process(raw, At(reject.record_number), reject.identity)
         batch = pipeline.cut()
         others = dict(pipeline.open_rejects)
         _join(gathered, batch)
@@ -107,10 +108,6 @@ def _pipeline(
 def _no_record(reject: Reject) -> bool:
     """Say whether only the bytes of a malformed row are there: it takes a repair to make a record of it."""
     return reject.raw_cut or (not reject.identity and set(reject.raw) in ({"cells"}, {"line"}, {"bytes"}))
-
-
-def _no_offset() -> None:
-    return None
 
 
 def _join(into: Batch, batch: Batch) -> None:

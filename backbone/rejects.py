@@ -12,7 +12,8 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from backbone.event import Headers, Message, record_key
+from backbone.event import record_key
+from backbone.packed import Headers, Message
 
 REJECT_TYPE: Final = "org.councilbackbone.backbone.record-rejected.v1"
 REPAIR_TYPE: Final = "org.councilbackbone.backbone.record-repaired.v1"

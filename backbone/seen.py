@@ -16,15 +16,16 @@ WINDOW_MAX = 250_000
 
 
 class SeenWindow:
-    """Remember the last ``capacity`` hashes; membership costs one set look-up."""
+    """Remember at least the last ``capacity`` hashes; membership costs one set look-up."""
 
-    __slots__ = ("_hashes", "_order", "capacity", "hashes")
+    __slots__ = ("_hashes", "_order", "_ordered", "capacity", "hashes")
 
     def __init__(self, capacity: int = WINDOW_DEFAULT) -> None:
         """Start empty; a capacity of 0 remembers nothing."""
         self.capacity = capacity
         self.hashes: set[int] = set()
-        self._order: deque[int] = deque()
+        self._order: deque[Sequence[int]] = deque()
+        self._ordered = 0
 
     def __contains__(self, value: int) -> bool:
         """Say whether the hash is in the window."""
@@ -34,16 +35,21 @@ class SeenWindow:
         """Return how many hashes are remembered."""
         return len(self.hashes)
 
-    def extend(self, values: Iterable[int]) -> None:
-        """Remember hashes in their order; the oldest give way.
+    def extend(self, values: Sequence[int]) -> None:
+        """Remember hashes in their order; the oldest give way, as many at once as came at once.
 
         The pipeline adds to ``hashes`` as it goes, and hands the same hashes over here when it cuts a batch: the
-        window is then up to a batch larger for a moment, and a record costs two calls less.
+        window is then up to a batch larger, and a record costs two calls less.
         """
+        if not values:
+            return
         self.hashes.update(values)
-        self._order.extend(values)
-        while len(self._order) > self.capacity:
-            self.hashes.discard(self._order.popleft())
+        self._order.append(values)
+        self._ordered += len(values)
+        while self._ordered - len(self._order[0]) >= self.capacity:
+            oldest = self._order.popleft()
+            self._ordered -= len(oldest)
+            self.hashes.difference_update(oldest)
 
 
 class SegmentLog:

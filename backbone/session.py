@@ -10,15 +10,17 @@ from datetime import datetime
 from typing import Protocol
 
 from backbone import receipts, rejects
-from backbone.event import Message
+from backbone.batch import Batch
 from backbone.feed import FeedSetup
 from backbone.moments import epoch_ms, rfc3339
-from backbone.pipeline import Batch, Partitioner
+from backbone.packed import Message, pack
+from backbone.pipeline import Partitioner
 from backbone.receipts import Counts, Receipt
 from backbone.sources.source import Fingerprint
 from backbone.state import Checkpoint, LedgerEntry, OpenDocument, ShardState
 
-Batches = Mapping[tuple[str, int], Sequence[Message]]
+Batches = Mapping[tuple[str, int], Sequence[bytes]]
+"""The packed messages of one transaction by topic and partition."""
 
 
 class Producer(Protocol):
@@ -85,7 +87,7 @@ class Session:
         ``ended`` enters the receipt's document into the ledger.
         """
         feed, state, now = self.feed, self.state, self.now()
-        gathered: dict[tuple[str, int], list[Message]] = {} if batch is None else dict(batch.messages)
+        gathered: dict[tuple[str, int], list[bytes]] = {} if batch is None else dict(batch.messages)
         written: list[Message] = list(also)
         if batch is not None:
             for reject in batch.rejects:
@@ -107,11 +109,11 @@ class Session:
             control=before.control if control is None else control,
         )
         written.append(state.write_checkpoint(checkpoint))
-        gathered.setdefault(self._state_place, []).extend(written)
+        gathered.setdefault(self._state_place, []).extend(map(pack, written))
         return gathered
 
-    def _add(self, gathered: dict[tuple[str, int], list[Message]], topic: str, message: Message) -> None:
-        gathered.setdefault((topic, self.partition_of(topic, message[0])), []).append(message)
+    def _add(self, gathered: dict[tuple[str, int], list[bytes]], topic: str, message: Message) -> None:
+        gathered.setdefault((topic, self.partition_of(topic, message[0])), []).append(pack(message))
 
     async def publish(self, batches: Batches) -> None:
         """Commit a transaction; ``ce_recordedtime`` is the moment it begins."""

@@ -21,7 +21,7 @@ from typing import Any, Final
 import orjson
 
 from backbone.errors import FatalError
-from backbone.event import Message
+from backbone.packed import Message
 from backbone.receipts import Counts
 from backbone.rejects import Reject, ordinal_of, short_id
 from backbone.seen import SeenWindow, SegmentLog

@@ -18,6 +18,8 @@ from schemas.shared.event import TimeNote
 AmbiguousTime = Literal["later", "earlier", "reject"]
 LONDON: Final = "Europe/London"
 CACHED_DAYS: Final = 4_096
+CACHED_TEXTS: Final = 16_384
+"""Whole times that are remembered: legacy systems print minutes, and a file holds many records of each."""
 FIRST_YEAR: Final = 1900
 """Earlier times are a system's way of saying that it has none: 0001-01-01, 1753-01-01."""
 SENTINEL_DAYS: Final = frozenset({"1905-06-19", "2050-01-01", "2099-12-31", "9999-12-31"})
@@ -44,6 +46,7 @@ class UkClock:
     ambiguous: AmbiguousTime = "later"
     _days: dict[str, _Day] = field(default_factory=dict)
     _clocks: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _texts: dict[str, tuple[str, TimeNote | None]] = field(default_factory=dict)
 
     def day_first(self, text: str, name: str) -> tuple[str, TimeNote | None]:
         """Convert ``DD/MM/YYYY HH:MM[:SS]``; ``name`` is the field that errors name.
@@ -51,8 +54,13 @@ class UkClock:
         Returns RFC 3339 UTC text with whole seconds, and a note where the hour was ambiguous. Raises RecordError
         ``record.bad-date`` or ``record.nonexistent-local-time``.
         """
-        day, _, clock = text.partition(" ")
-        return self.convert(day, clock, name)
+        known = self._texts.get(text)
+        if known is None:
+            day, _, clock = text.partition(" ")
+            if len(self._texts) >= CACHED_TEXTS:
+                self._texts.clear()
+            known = self._texts[text] = self.convert(day, clock, name)
+        return known
 
     def iso(self, text: str, name: str) -> tuple[str, TimeNote | None]:
         """Convert ``YYYY-MM-DDTHH:MM[:SS[.fraction]]`` (or with a space), likewise; fractions are cut.

@@ -120,8 +120,8 @@ def identity_of(raw: RawRecord) -> str:
     values: Sequence[str] = _digested(tuple(raw))(raw)
     if "0" in values:
         values = ["" if value == "0" else value for value in values]
-    digest = hashlib.md5("-".join(values).encode(), usedforsecurity=False).hexdigest()
-    return f"{raw['CRNo']}_{digest[:8]}"
+    digest = hashlib.md5("-".join(values).encode(), usedforsecurity=False)
+    return f"{raw['CRNo']}_{digest.hexdigest()[:8]}"
 
 
 def case_of(raw: RawRecord) -> str:
@@ -151,12 +151,14 @@ def translate(update: Update, context: Context[UpdatesOptions]) -> StatusChanged
     code = update.get("Event Type")
     shown = _source_status(code) if code and state in options.states_with_code else None
     return StatusChanged.of(
-        case_ref=number,
-        organisation=context.organisation,
-        occurred_at=occurred_at,
-        occurred_at_note=note,
-        state=state,
-        source_status=shown,
+        {
+            "case_ref": number,
+            "organisation": context.organisation,
+            "occurred_at": occurred_at,
+            "occurred_at_note": note,
+            "state": state,
+            "source_status": shown,
+        }
     )
 
 

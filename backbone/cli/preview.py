@@ -11,7 +11,8 @@ from backbone.cli import output
 from backbone.cli.deployment import HERE, Config
 from backbone.config import load
 from backbone.errors import ConfigurationError
-from backbone.event import Message, structured
+from backbone.event import structured
+from backbone.packed import Message
 from backbone.preview import Preview, RecordResult, local_document
 from backbone.receipts import Receipt
 

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterator
-from itertools import accumulate
 from typing import BinaryIO, Final
 
 from backbone.errors import DocumentError
@@ -38,8 +37,8 @@ class LineBlocks:
         self._start = start
         self._step = max(1, long_line_chars // 2)
         self._watch = watch
-        self._blocks: list[tuple[int, int, str]] = []
-        self._offsets: dict[int, list[int]] = {}
+        self._blocks: list[tuple[int, int, bytes]] = []
+        self._cursor = (0, 0)
 
     def __iter__(self) -> Iterator[io.StringIO]:
         """Yield blocks as iterables of lines, each with its line feed; only LF separates lines."""
@@ -68,8 +67,7 @@ class LineBlocks:
             block, rest = whole[:cut], whole[cut:]
             text = block.decode(self._codec)
             self.suspicious = b"\0" in block or self._has_long_line(block)
-            self._blocks = [*self._blocks[1 - KEPT_BLOCKS :], (line, offset, text)]
-            self._offsets = {first: table for first, table in self._offsets.items() if first >= self._blocks[0][0]}
+            self._blocks = [*self._blocks[1 - KEPT_BLOCKS :], (line, offset, block)]
             yield io.StringIO(text, newline="\n")
             line += block.count(b"\n")
             offset += len(block)
@@ -81,12 +79,13 @@ class LineBlocks:
 
     def offset_of(self, line: int) -> int | None:
         """Return the byte offset of a line, counted from 0, while its block is kept."""
-        for first, offset, text in reversed(self._blocks):
+        for first, offset, block in reversed(self._blocks):
             if first <= line:
-                table = self._offsets.get(first)
-                if table is None:
-                    lines = text.split("\n")
-                    table = [0, *accumulate(len(part.encode(self._codec)) + 1 for part in lines)]
-                    self._offsets[first] = table
-                return offset + table[line - first] if line - first < len(table) else None
+                start, place = self._cursor if first <= self._cursor[0] <= line else (first, 0)
+                for _ in range(line - start):
+                    place = block.find(b"\n", place) + 1
+                    if place == 0:
+                        return None
+                self._cursor = line, place
+                return offset + place
         return None

@@ -8,13 +8,13 @@ from typing import Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from backbone.event import Message
 from backbone.feed import ServiceTopics
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.guards import DISCARD_DEADLINE_SECS
 from backbone.kafka.partitioning import partition_of
 from backbone.kafka.producer import TransactionalProducer, classified
 from backbone.kafka.readers import TopicRecord, partition_counts, read_state, read_topics
+from backbone.packed import Message
 from backbone.rejects import Reject
 
 

@@ -7,7 +7,7 @@ never used again, and the outcome of a commit is never guessed: whoever owns the
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -24,9 +24,10 @@ from aiokafka.errors import (
 
 from backbone import points
 from backbone.errors import BackboneError, FatalError, FencedError, TransientError, UnreachableError
-from backbone.event import Message
 from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.record_batch import RECORD_FRAME_BYTES, RecordBatch
+from backbone.packed import packed_headers
 
 REQUEST_TIMEOUT_MS: Final = 15_000
 TRANSACTION_TIMEOUT_MS: Final = 30_000
@@ -39,8 +40,8 @@ log = structlog.get_logger(__name__)
 # A client that cannot connect says so at every try; we say it once, with a code.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
-Batches = Mapping[tuple[str, int], Sequence[Message]]
-"""The messages of one transaction by topic and partition."""
+Batches = Mapping[tuple[str, int], Sequence[bytes]]
+"""The packed messages of one transaction by topic and partition."""
 
 
 class TransactionalProducer:
@@ -87,7 +88,7 @@ class TransactionalProducer:
 
     async def _publish(self, batches: Batches, recorded_at: str) -> None:
         producer = self._producer
-        recorded = ("ce_recordedtime", recorded_at.encode())
+        recorded = packed_headers([("ce_recordedtime", recorded_at.encode())])
         timestamp = int(time.time() * 1_000)  # one clock reading a transaction, as ce_recordedtime is one
         points.reached("transaction.before-begin")
         await producer.begin_transaction()
@@ -95,16 +96,11 @@ class TransactionalProducer:
         futures: list[asyncio.Future[Any]] = []
         async with asyncio.timeout(SEND_DEADLINE_SECS):
             for (topic, partition), messages in batches.items():
-                builder = producer.create_batch()
-                for key, value, headers in messages:
-                    headers.append(recorded)
-                    if builder.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-                        futures.append(await self._send(builder, topic, partition))
-                        builder = producer.create_batch()
-                        if builder.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-                            message = f"a message for {topic} is larger than {MAX_BATCH_BYTES:,} bytes"
-                            raise FatalError(message, code="feed.message-too-large")
-                futures.append(await self._send(builder, topic, partition))
+                for part in _parts(messages, len(recorded) + RECORD_FRAME_BYTES):
+                    batch = RecordBatch(part, recorded, timestamp)
+                    future = await producer.send_batch(batch, topic, partition=partition)
+                    future.add_done_callback(guards._retrieve)
+                    futures.append(future)
                 points.reached("transaction.batch-sent")
             await asyncio.gather(*futures)
         points.reached("transaction.all-sent")
@@ -112,14 +108,32 @@ class TransactionalProducer:
         await asyncio.wait_for(producer.commit_transaction(), COMMIT_DEADLINE_SECS)
         points.reached("commit.answered")
 
-    async def _send(self, builder: Any, topic: str, partition: int) -> "asyncio.Future[Any]":
-        future: asyncio.Future[Any] = await self._producer.send_batch(builder, topic, partition=partition)
-        future.add_done_callback(guards._retrieve)
-        return future
-
     async def discard(self) -> None:
         """End in at most a few seconds, whatever state the broker is in; safe to call twice."""
         await guards.discard(self._producer)
+
+
+def _parts(messages: Sequence[bytes], frame_bytes: int) -> Iterator[Sequence[bytes]]:
+    """Cut messages into batches that a broker takes; nearly always they are one.
+
+    Raises FatalError for a message that is too large alone.
+    """
+    if sum(map(len, messages)) + frame_bytes * len(messages) <= MAX_BATCH_BYTES:
+        yield messages
+        return
+    part: list[bytes] = []
+    size = 0
+    for message in messages:
+        length = len(message) + frame_bytes
+        if length > MAX_BATCH_BYTES:
+            text = f"a message is larger than the {MAX_BATCH_BYTES:,} bytes that go into one batch"
+            raise FatalError(text, code="feed.message-too-large")
+        if part and size + length > MAX_BATCH_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(message)
+        size += length
+    yield part
 
 
 def classified(error: BaseException) -> BaseException:

@@ -20,7 +20,8 @@ import orjson
 from structlog.testing import capture_logs
 
 from backbone.adapter import AnyAdapter
-from backbone.event import Message, structured
+from backbone.event import structured
+from backbone.packed import Message
 from backbone.testing.cases import Case, Ran, differences, run_alone, run_case
 
 KEBAB: Final = re.compile(r"[a-z]+(-[a-z]+)*")

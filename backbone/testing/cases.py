@@ -33,11 +33,12 @@ from ruamel.yaml import YAML
 
 from backbone.adapter import AnyAdapter, Context, Document
 from backbone.errors import ConfigurationError
-from backbone.event import Encoder, Message, Origin, new_traceparent, structured
+from backbone.event import Encoder, Origin, new_traceparent, structured
 from backbone.feed import FeedSetup
 from backbone.formats.reader import RawRecord
 from backbone.moments import rfc3339
-from backbone.pipeline import DocumentFacts, Pipeline
+from backbone.packed import Message, unpack
+from backbone.pipeline import At, DocumentFacts, Pipeline
 from backbone.preview import Preview, RecordResult
 from backbone.receipts import Receipt
 from backbone.seen import SeenWindow
@@ -145,8 +146,8 @@ def run_alone(adapter: AnyAdapter, case: Case, raw: RawRecord, layout: str) -> l
         origin=origin,
         seen=SeenWindow(0),
     )
-    pipeline.process(raw, 900_000, lambda: None)
-    return [message for messages in pipeline.cut().messages.values() for message in messages]
+    pipeline.process(raw, At(900_000))
+    return [unpack(packed) for some in pipeline.cut().messages.values() for packed in some]
 
 
 def differences(case: Case, ran: Ran) -> list[str]:

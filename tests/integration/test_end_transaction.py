@@ -15,6 +15,7 @@ from backbone.kafka.admin import TopicSpec, create_topics
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.producer import TransactionalProducer
 from backbone.kafka.readers import read_topics
+from backbone.packed import pack
 from backbone.testing.kafka_proxy import END_TXN, KafkaProxy
 
 NOW = "2031-01-06T08:00:00.000Z"
@@ -43,17 +44,17 @@ async def test_a_commit_without_an_answer_is_never_sent_again(proxied: tuple[Kaf
     connection, proxy = proxied
     producer = TransactionalProducer(connection, "guarded")
     await producer.start()
-    await producer.publish({("t", 0): [(b"before", b"x", [])]}, NOW)
+    await producer.publish({("t", 0): [pack((b"before", b"x", []))]}, NOW)
     sent_before = proxy.counts[END_TXN]
     proxy.hold = END_TXN
     with pytest.raises(BackboneError):
-        await asyncio.wait_for(producer.publish({("t", 0): [(b"lost", b"x", [])]}, NOW), 30)
+        await asyncio.wait_for(producer.publish({("t", 0): [pack((b"lost", b"x", []))]}, NOW), 30)
     assert proxy.counts[END_TXN] == sent_before + 1
     proxy.hold = None
     successor = TransactionalProducer(connection, "guarded")
     await successor.start()
     await proxy.deliver_late()
-    await successor.publish({("t", 0): [(b"after", b"x", [])]}, NOW)
+    await successor.publish({("t", 0): [pack((b"after", b"x", []))]}, NOW)
     await proxy.deliver_late()
     await successor.discard()
     assert await visible(connection) == [b"before", b"after"]

@@ -11,18 +11,18 @@ from aiokafka.producer.transaction_manager import TransactionManager
 
 from backbone.embedded import EmbeddedKafka
 from backbone.errors import BackboneError, FencedError, TransientError
-from backbone.event import Message
 from backbone.kafka import guards
 from backbone.kafka.admin import TopicSpec, create_topics
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.producer import TransactionalProducer
 from backbone.kafka.readers import read_state, read_topics
+from backbone.packed import pack
 
 NOW = "2031-01-06T08:00:00.000Z"
 
 
-def message(key: str, size: int = 10) -> Message:
-    return key.encode(), b"x" * size, []
+def message(key: str, size: int = 10) -> bytes:
+    return pack((key.encode(), b"x" * size, []))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 
 from backbone.event import Encoder, Origin, length_prefixed, record_digest, record_key
+from backbone.packed import unpack
 from schemas.planning.v1 import ApplicationSubmitted
 from schemas.servicerequests.v1 import Opened, StatusChanged
 from schemas.shared import Location, PartialDate
@@ -26,12 +27,13 @@ def changed(**more: object) -> StatusChanged:
 
 
 def headers(event: StatusChanged | ApplicationSubmitted) -> dict[str, bytes]:
-    return dict(ENCODER.encode(event, KEY, 5, 0, 0)[1][2])
+    return dict(unpack(ENCODER.encode(event, KEY, 5, 0, 0)[2])[2])
 
 
 def test_an_independent_reader_takes_it_as_a_cloud_event() -> None:
     """The CNCF SDK reads key, headers and value back as the attributes that were meant."""
-    topic, (key, value, found), _ = ENCODER.encode(changed(), KEY, 5, 0, 0)
+    topic, key, packed = ENCODER.encode(changed(), KEY, 5, 0, 0)
+    _, value, found = unpack(packed)
     event = from_binary(KafkaMessage(headers=dict(found), key=key, value=value or b""), JSONFormat())
     assert topic == "E09000099.servicerequests.v1"
     assert event.get_type() == "org.councilbackbone.servicerequests.status-changed.v1"

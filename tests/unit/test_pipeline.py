@@ -13,7 +13,8 @@ from backbone.adapter import Translation
 from backbone.errors import FatalError
 from backbone.event import Encoder, Origin, structured
 from backbone.formats import Malformed, csv_layout
-from backbone.pipeline import UNEXPECTED_IN_A_ROW, DocumentFacts, Pipeline
+from backbone.packed import unpack
+from backbone.pipeline import UNEXPECTED_IN_A_ROW, At, DocumentFacts, Pipeline
 from backbone.seen import SeenWindow
 from schemas.servicerequests.v1 import Opened, Revoked, StatusChanged, Superseded
 
@@ -92,13 +93,13 @@ def pipeline(*, seen: int = 100, hold_case: bool = False, open_rejects: dict[int
 
 def run(made: Pipeline, *records: tuple[str, str, str]) -> list[str]:
     return [
-        made.process({"id": key, "case": case, "does": does}, number, lambda: None)
+        made.process({"id": key, "case": case, "does": does}, At(number))
         for number, (key, case, does) in enumerate(records, 1)
     ]
 
 
 def published(made: Pipeline) -> list[dict[str, object]]:
-    return [structured(message) for messages in made.batch.messages.values() for message in messages]
+    return [structured(unpack(packed)) for some in made.batch.messages.values() for packed in some]
 
 
 def test_every_kind_of_result_has_its_outcome() -> None:
@@ -187,7 +188,7 @@ def test_an_adapter_that_fails_again_and_again_stops_its_feed() -> None:
 def test_a_reject_names_the_field_and_never_the_value() -> None:
     """A value that breaks the record's schema is in the raw record alone."""
     made = pipeline()
-    made.process({"id": "1", "case": "secret-canary", "does": 7}, 1, lambda: 42)
+    made.process({"id": "1", "case": "secret-canary", "does": 7}, At(1, 42))
     (reject,) = made.batch.rejects
     assert (reject.code, reject.field, reject.offset) == ("record.schema", "does", 42)
     assert "secret-canary" not in reject.message
@@ -196,7 +197,7 @@ def test_a_reject_names_the_field_and_never_the_value() -> None:
 def test_a_malformed_stretch_is_rejected_with_what_stood_there() -> None:
     """What a reader could not make a record of keeps its bytes and gets an id from them."""
     made = pipeline()
-    made.process(Malformed("record.ragged", "3 cells", {"cells": ["a"]}), 1, lambda: 9)
+    made.process(Malformed("record.ragged", "3 cells", {"cells": ["a"]}), At(1, 9))
     (reject,) = made.batch.rejects
     assert (reject.code, reject.raw, reject.identity) == ("record.ragged", {"cells": ["a"]}, "")
 
