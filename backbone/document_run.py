@@ -186,7 +186,7 @@ class DocumentRun:
             code="" if problem is None else problem.code, message="" if problem is None else problem.message,
             records=counts.records + repeated, duplicate=counts.duplicate + repeated,
             declared={} if scan is None else dict(scan.declared),
-            declared_records=None if scan is None else scan.records,
+            declared_records=None if scan is None else scan.records, late=document.late,
             began_at=self._began_at, finished_at=rfc3339(session.now()),
             traceparent=self._traceparent, original="" if known is None else known.receipt,
         )  # fmt: skip

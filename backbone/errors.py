@@ -17,6 +17,12 @@
 the anchor of an entry in ``docs/operations.md``. Messages name fields and places, never the value of a field.
 """
 
+import re
+from typing import Final
+
+_CODE: Final = re.compile(r"(?=.{1,40}$)[A-Za-z0-9][A-Za-z0-9._/+-]*( [a-z0-9][a-z0-9._/+-]*)*")
+"""A code, or a label in sentence case; names and addresses have capitals in their later words."""
+
 
 class BackboneError(Exception):
     """Carry a bounded code, a sentence for people and what to do about it."""
@@ -72,14 +78,19 @@ class UnmappedCodeError(RecordError):
     default_code = "record.unmapped-code"
 
     def __init__(self, field: str, legacy_code: str, *, table: str = "") -> None:
-        """Name the field and the code, cut to 40 characters, so that an operator can add it to the table."""
+        """Name the field and the code, so that an operator can add it to the table.
+
+        In a shifted row, free text may stand where a code should: what does not look like one is not shown.
+        """
         where = f" of table {table}" if table else ""
+        shown = legacy_code if _CODE.fullmatch(legacy_code) else ""
+        said = f"holds code {shown!r}" if shown or not legacy_code else "holds text that is not a code by its looks"
         super().__init__(
-            f"{field} holds code {legacy_code[:40]!r}, which is no entry{where}",
+            f"{field} {said}, which is no entry{where}",
             field=field,
             guidance='add the code to the table in the feed\'s options, or a "*" entry for every other code',
         )
-        self.legacy_code = legacy_code[:40]
+        self.legacy_code = shown
 
 
 class SchemaError(RecordError):

@@ -85,6 +85,8 @@ class Receipt(BaseModel):
     reasons: dict[str, int] = {}
     declared: dict[str, str] = {}
     declared_records: int | None = None
+    late: bool = False
+    """A document that comes after this one in the source's order had ended before it."""
     ordinal: int
     began_at: str
     finished_at: str

@@ -174,6 +174,10 @@ class ShardState:
         document = self.checkpoint.document
         return None if document is None else document.fingerprint
 
+    def recent(self) -> list[Fingerprint]:
+        """Return the documents that ended last."""
+        return [fingerprint for _, fingerprint, _ in self.ended]
+
     def expired(self, now_ms: int, reject_days: int) -> list[Message]:
         """Forget ledger and file entries after 400 days, and rejects whose record has left its topic.
 

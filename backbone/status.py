@@ -35,6 +35,7 @@ class ShardStatus:
     document: str = ""
     delivered: int = 0
     documents: int = 0
+    late_documents: int = 0
     waiting: int = 0
     caught_up: bool = False
     last_success_ms: int = 0
@@ -78,6 +79,7 @@ class ShardStatus:
     def received(self, receipt: Receipt, now_ms: int) -> None:
         """Note a document that ended."""
         self.documents += 1
+        self.late_documents += receipt.late
         self.document, self.delivered = "", 0
         if receipt.outcome == "held":
             self.held[receipt.sha256] = receipt.code

@@ -4,7 +4,6 @@ Workers keep nothing of their own, so any number may run, anywhere. See ``docs/a
 """
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -19,7 +18,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from backbone import points
+from backbone import memory, points
 from backbone.control import Command
 from backbone.errors import BackboneError
 from backbone.feed import STATE_PARTITIONS, Feed, ServiceTopics
@@ -272,19 +271,9 @@ class Watchdog:
                 os._exit(EXIT_FATAL)
 
 
-def tune_collector() -> None:
-    """Let the garbage collector look less often, and not at what lasts for ever.
-
-    Events in hand are many and have no cycles: looking for some among them cost a tenth of the pipeline's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
 async def run_worker(settings: WorkerSettings) -> int:
     """Run a worker in this process until SIGTERM or SIGINT, or until it has caught up with ``once``."""
-    tune_collector()
+    memory.tune()
     return await Worker(settings).run()
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from adapters.symology import updates_adapter
+from backbone import memory
 from backbone.adapter import Context, Document
 from backbone.event import Encoder, Origin
 from backbone.examine import Examined, examine
@@ -14,12 +15,11 @@ from backbone.kafka.partitioning import CachedPartitioner
 from backbone.pipeline import BATCH_RECORDS, DocumentFacts, Pipeline
 from backbone.preview import local_document
 from backbone.seen import SeenWindow
-from backbone.worker import tune_collector
 
 
 def run(path: Path) -> tuple[int, float]:
     """Return records and CPU seconds of one pass."""
-    tune_collector()
+    memory.tune()
     adapter, origin = updates_adapter, Origin("E09000099", "symology")
     setup = FeedSetup("bench", adapter, adapter.layouts, adapter.options(), origin)
     document = local_document(path)

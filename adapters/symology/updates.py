@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Annotated, Any, Final, NotRequired
 
@@ -63,6 +63,11 @@ class UpdatesOptions(FeedOptions):
         """Return the rules with their memory."""
         return States(self)
 
+    @cached_property
+    def clock(self) -> UkClock:
+        """Return the rule for local times with its memory."""
+        return UkClock(self.ambiguous_time)
+
 
 class States:
     """Find states by the rules; remembered by the cells that decide them, as a council has a few hundred."""
@@ -95,11 +100,6 @@ class States:
         return "none" if cleansing else options.default_state
 
 
-@cache
-def _clock(rule: AmbiguousTime) -> UkClock:
-    return UkClock(rule)
-
-
 @lru_cache(maxsize=REMEMBERED_COMBINATIONS)
 def _source_status(code: str) -> SourceStatus:
     """Return the part that says the event code; parts are frozen, and a council has a few dozen codes."""
@@ -118,9 +118,10 @@ def identity_of(raw: RawRecord) -> str:
     That is the record id that the open-source integration gives to the same row, so both agree.
     """
     values: Sequence[str] = _digested(tuple(raw))(raw)
-    if "0" in values:
-        values = ["" if value == "0" else value for value in values]
-    digest = hashlib.md5("-".join(values).encode(), usedforsecurity=False)
+    joined = "-".join(values)
+    if "-0-" in f"-{joined}-":  # quicker than a look at each value; where one is 0, it counts as empty
+        joined = "-".join(["" if value == "0" else value for value in values])
+    digest = hashlib.md5(joined.encode(), usedforsecurity=False)
     return f"{raw['CRNo']}_{digest.hexdigest()[:8]}"
 
 
@@ -138,7 +139,7 @@ def translate(update: Update, context: Context[UpdatesOptions]) -> StatusChanged
         raise RecordError(f"{field} is empty", code="record.missing-required", field=field)
     if not (number.isdecimal() and number.isascii()):
         raise RecordError("CRNo is not a number", code="record.bad-reference", field="CRNo")
-    occurred_at, note = _clock(options.ambiguous_time).day_first(update[HISTORY], HISTORY)
+    occurred_at, note = options.clock.day_first(update[HISTORY], HISTORY)
     if (options.window_start and occurred_at < options.window_start) or (
         options.window_end and occurred_at > options.window_end
     ):

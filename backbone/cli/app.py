@@ -20,22 +20,23 @@ app = App(
     help="Legacy council systems in, common-schema events on Kafka out: exactly once, with a receipt for every file.",
     version_flags=["--version"],
 )
-for name, target in {
-    "demo": "backbone.cli.demo:demo",
-    "init": "backbone.cli.deployment:init",
-    "check": "backbone.cli.deployment:check",
-    "preview": "backbone.cli.preview:preview",
-    "broker": "backbone.cli.running:broker",
-    "run": "backbone.cli.running:run",
-    "status": "backbone.cli.running:status",
-    "subscribe": "backbone.cli.subscribe:subscribe",
-    "topics": "backbone.cli.topics:app",
-    "receipts": "backbone.cli.receipts:app",
-    "rejects": "backbone.cli.rejects:app",
-    "documents": "backbone.cli.documents:app",
-    "schemas": "backbone.cli.schemas:app",
-}.items():
-    app.command(target, name=name)
+COMMANDS: Final = (
+    ("demo", "backbone.cli.demo:demo", "Show the whole job on a Kafka of its own: crash, recovery, receipts, verdict."),
+    ("init", "backbone.cli.deployment:init", "Write a deployment to start from."),
+    ("check", "backbone.cli.deployment:check", "List every problem of a deployment file at once."),
+    ("preview", "backbone.cli.preview:preview", "Show what files would become, record by record; needs no broker."),
+    ("topics", "backbone.cli.topics:app", "Plan and create the topics that a deployment needs."),
+    ("run", "backbone.cli.running:run", "Run a worker over the deployment's feeds."),
+    ("status", "backbone.cli.running:status", "Show every feed, worst first, with the cause and what to do."),
+    ("receipts", "backbone.cli.receipts:app", "List and verify what happened to every document."),
+    ("rejects", "backbone.cli.rejects:app", "List, show, repair and re-drive records that were set aside."),
+    ("documents", "backbone.cli.documents:app", "List, release and discard documents that are held."),
+    ("subscribe", "backbone.cli.subscribe:subscribe", "Follow topics and print their events."),
+    ("schemas", "backbone.cli.schemas:app", "Export the schemas and check that they stay compatible."),
+    ("broker", "backbone.cli.running:broker", "Run a real Kafka in the foreground, to try things with."),
+)
+for name, target, text in COMMANDS:
+    app.command(target, name=name, help=text)
 
 
 def exit_code(error: BackboneError) -> int:

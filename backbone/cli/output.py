@@ -9,8 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from backbone.config.problems import InvalidDeploymentError
 from backbone.errors import BackboneError
+from backbone.problems import InvalidDeploymentError
 
 SCHEMA_VERSION: Final = 1
 STYLES: Final = {

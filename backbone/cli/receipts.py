@@ -60,8 +60,9 @@ COLUMNS = (
 
 def row_of(receipt: Receipt) -> tuple[object, ...]:
     """Return a receipt as a row under ``COLUMNS``."""
+    outcome = f"{receipt.outcome}, late" if receipt.late else receipt.outcome
     return (
-        receipt.feed, receipt.document, receipt.outcome, receipt.records, receipt.published, receipt.duplicate,
+        receipt.feed, receipt.document, outcome, receipt.records, receipt.published, receipt.duplicate,
         receipt.skipped, receipt.rejected, receipt.code, receipt.finished_at[:19] + "Z",
     )  # fmt: skip
 

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from backbone.adapter import Adapter, AnyAdapter
 from backbone.config.models import RESERVED_FEEDS, DeploymentModel, FeedModel, resolved
-from backbone.config.problems import InvalidDeploymentError, Problem, did_you_mean
 from backbone.config.yaml_file import place, plain, read_yaml
 from backbone.errors import ConfigurationError
 from backbone.event import Origin
@@ -21,6 +20,7 @@ from backbone.feed import Feed, FeedSetup, ServiceTopics
 from backbone.formats.reader import Layout
 from backbone.kafka.connection import KafkaConnection, Secret
 from backbone.preview import layouts_of
+from backbone.problems import InvalidDeploymentError, Problem, did_you_mean
 from backbone.sources.files import FilesSource
 from backbone.sources.filesystem import LocalFolder
 from backbone.sources.unpack import Spool
@@ -162,8 +162,11 @@ class _Loader:
             return None
 
     def _from_pydantic(self, error: ValidationError, prefix: tuple[str | int, ...]) -> None:
-        for fault in error.errors(include_url=False, include_input=False):
+        faults = error.errors(include_url=False, include_input=False)
+        for fault in faults:
             at = (*prefix, *fault["loc"])
+            if fault["type"] == "too_short" and any(other["loc"][: len(at)] == at != other["loc"] for other in faults):
+                continue  # the list is not empty: what is in it is wrong, and said so
             name = ".".join(str(part) for part in at)
             match fault["type"]:
                 case "extra_forbidden":

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from backbone.config.problems import InvalidDeploymentError, Problem
+from backbone.problems import InvalidDeploymentError, Problem
 
 
 def read_yaml(path: Path) -> Any:

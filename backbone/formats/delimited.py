@@ -158,13 +158,15 @@ class CsvReader:
         self._rows = rows
         self._blocks = blocks
         self._names = tuple(names)
-        self._line: int = rows.line_num
+        self._row: Sequence[str] = ()
         self.number = number
 
     @property
     def offset(self) -> int | None:
         """Return the byte offset at which the row last yielded starts."""
-        return self._blocks.offset_of(self._line)
+        # the reader stands behind the row, which is as many lines long as its cells hold line feeds, and one
+        lines = 1 + sum(cell.count("\n") for cell in self._row)
+        return self._blocks.offset_of(self._rows.line_num - lines)
 
     def drop(self, count: int) -> None:
         """Pass over that many rows."""
@@ -175,10 +177,9 @@ class CsvReader:
         """Yield each row; blank lines are passed over."""
         rows, blocks, names = self._rows, self._blocks, self._names
         width = len(names)
-        line = rows.line_num
         for row in rows:
             if row:
-                self._line = line
+                self._row = row
                 self.number += 1
                 if len(row) != width:
                     message = f"the row has {len(row)} cells; the header has {width}"
@@ -187,7 +188,6 @@ class CsvReader:
                     yield problem
                 else:
                     yield dict(zip(names, row))  # noqa: B905 - the lengths were compared, and `strict` costs time
-            line = rows.line_num
 
     def _suspicious(self, row: Sequence[str]) -> Malformed | None:
         most = self._layout.max_field_chars

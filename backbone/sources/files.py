@@ -2,6 +2,7 @@
 
 import asyncio
 import fnmatch
+import hashlib
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -9,12 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from backbone.errors import ConfigurationError, DocumentError
 from backbone.sources.filesystem import FileEntry, FileSystem, LocalFolder
+from backbone.sources.manifest import Manifests, Named
 from backbone.sources.ready import Readiness
 from backbone.sources.source import CaughtUp, Fingerprint, Progress, SourceDocument
 from backbone.sources.unpack import Spool, Unpacked, UnpackLimits, is_packed, opener, unpack
@@ -24,7 +26,8 @@ class FilesSettings(BaseModel):
     """Where a feed's files lie and how they are taken.
 
     A file is ready when its size and time stood still for ``ready_after_secs`` and it is at least that old; or, with
-    ``ready_marker``, when a file of its name and that suffix lies beside it. Files are taken in the order of the
+    ``ready_marker``, when a file of its name and that suffix lies beside it; or, with ``ready_manifest``, when a file
+    whose name fits that pattern, and which stands still, names it and its size. Files are taken in the order of the
     first group of ``name_time`` in their names, or of their modification times; an earlier one that is not ready
     is waited for at most ``order_wait_secs``.
     """
@@ -39,6 +42,7 @@ class FilesSettings(BaseModel):
     name_time: str = r"(\d{4,}[\d_.T-]*)"
     ready_after_secs: Annotated[float, Field(ge=0, strict=False)] = 5.0
     ready_marker: str | None = None
+    ready_manifest: str | None = None
     order_wait_secs: Annotated[float, Field(ge=0, strict=False)] = 3_600.0
     poll_interval_secs: Annotated[float, Field(gt=0, strict=False)] = 2.0
     unpack: Literal["auto", "none"] = "auto"
@@ -46,6 +50,13 @@ class FilesSettings(BaseModel):
     after: Literal["leave", "move", "archive"] = "leave"
     done_folder: str = "done"
     shard_by: Literal["folder"] | None = None
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if self.ready_marker is not None and self.ready_manifest is not None:
+            message = "ready_marker and ready_manifest are two rules; name one of them"
+            raise ValueError(message)
+        return self
 
     def folder(self, base: Path) -> Path:
         """Return the local folder; raises ConfigurationError for a place that is not supported."""
@@ -79,6 +90,8 @@ class FilesSource:
         self._clock = clock
         self._sleep = sleep
         self._readiness = Readiness(settings.ready_after_secs, settings.ready_marker)
+        self._manifest_readiness = Readiness(settings.ready_after_secs, None)
+        self._manifests = None if settings.ready_manifest is None else Manifests(settings.ready_manifest)
         self._unpacked: set[Fingerprint] = set()
         self._name_time = re.compile(settings.name_time)
 
@@ -93,7 +106,9 @@ class FilesSource:
     async def documents(self, shard: str, progress: Progress) -> AsyncIterator[SourceDocument | CaughtUp]:
         """Yield what is ready, in order; ``CaughtUp`` each time that nothing is left, then wait for the next poll."""
         while True:
-            ready, waiting = self._poll(await self._files.listing(), shard, progress)
+            listing = await self._files.listing()
+            await self._look_at_manifests(listing)
+            ready, waiting = self._poll(listing, shard, progress)
             handed_over = False
             for entry in ready:
                 async for document in self._open(entry, progress):
@@ -102,6 +117,14 @@ class FilesSource:
             if not handed_over:
                 yield CaughtUp(waiting)
                 await self._sleep(self._settings.poll_interval_secs)
+
+    async def _look_at_manifests(self, listing: Sequence[FileEntry]) -> None:
+        if self._manifests is not None:
+            now = self._clock()
+            found = [entry for entry in listing if self._manifests.is_one(entry.path) and not self._is_done(entry.path)]
+            self._manifest_readiness.look(found, now)
+            still = [entry for entry in found if self._manifest_readiness.stands_still(entry, now)]
+            await self._manifests.look(self._files, still)
 
     def _poll(self, listing: Sequence[FileEntry], shard: str, progress: Progress) -> tuple[list[FileEntry], int]:
         """Return the files to take now, in order, and how many have to wait."""
@@ -120,7 +143,7 @@ class FilesSource:
         blocked = False
         for entry in sorted(new, key=lambda entry: (_fingerprint(entry) != begun, *self._place(entry))):
             # what was begun was ready; after a restart it must not wait again, or it would look as if it were gone
-            is_ready = _fingerprint(entry) == begun or self._readiness.is_ready(entry, paths, now)
+            is_ready = _fingerprint(entry) == begun or self._is_ready(entry, paths, now)
             if blocked or not is_ready:
                 # a later file waits for an earlier one, for a while
                 blocked = blocked or self._readiness.waited_secs(entry, now) < self._settings.order_wait_secs
@@ -128,12 +151,18 @@ class FilesSource:
             ready.append(entry)
         return ready, len(new) - len(ready)
 
-    def _place(self, entry: FileEntry) -> tuple[int, str, str]:
+    def _is_ready(self, entry: FileEntry, paths: set[str], now: float) -> bool:
+        if self._manifests is not None:
+            return self._manifests.named(entry) is not None
+        return self._readiness.is_ready(entry, paths, now)
+
+    def _place(self, entry: FileEntry | Fingerprint) -> tuple[int, str, str]:
         """Return what files are ordered by: modification time, or the time in the name, then the name."""
         if self._settings.order_by == "modified":
-            return entry.modified_ns, "", entry.path
-        found = self._name_time.search(entry.path.rpartition("/")[2])
-        return 0, found[1] if found else "", entry.path
+            return entry.modified_ns, "", entry.path.partition("!")[0]
+        path = entry.path.partition("!")[0]
+        found = self._name_time.search(path.rpartition("/")[2])
+        return 0, found[1] if found else "", path
 
     def _is_ours(self, entry: FileEntry, shard: str) -> bool:
         settings = self._settings
@@ -142,32 +171,38 @@ class FilesSource:
             top, _, path = path.partition("/")
             if top != shard:
                 return False
-        if settings.after != "leave" and entry.path.startswith(f"{settings.done_folder}/"):
+        if self._is_done(entry.path):
             return False
         name = path.rpartition("/")[2]
         if settings.ready_marker and name.endswith(settings.ready_marker):
             return False
+        if self._manifests is not None and self._manifests.is_one(path):
+            return False
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.ignore):
             return False
         return _matcher(settings.pattern)(path) and ("/" in settings.pattern or "/" not in path)
+
+    def _is_done(self, path: str) -> bool:
+        return self._settings.after != "leave" and path.startswith(f"{self._settings.done_folder}/")
 
     async def _open(self, entry: FileEntry, progress: Progress) -> AsyncIterator[SourceDocument]:
         """Yield a file's documents: itself, or the members of an archive that have not ended before."""
         try:
             local = await self._files.fetch(entry)
             packed = self._settings.unpack == "auto" and await asyncio.to_thread(is_packed, local)
+            problem = await asyncio.to_thread(_digest_problem, local, self._named(entry))
         except FileNotFoundError:
             return  # it was taken away between the listing and now
         except OSError as error:
             problem = DocumentError(f"the file cannot be read ({type(error).__name__})", code="document.unreadable")
-            yield self._document(entry, Unpacked("", Path("/dev/null"), problem))
+            yield self._document(entry, Unpacked("", Path("/dev/null"), problem), progress)
             return
-        if not packed:
-            yield self._document(entry, Unpacked("", local))
+        if not packed or problem is not None:
+            yield self._document(entry, Unpacked("", local, problem), progress)
             return
         self._spool.clear()
         parts = await asyncio.to_thread(unpack, local, entry.path, self._spool, self._settings.limits)
-        members = [self._document(entry, part) for part in parts]
+        members = [self._document(entry, part, progress) for part in parts]
         for document in members:
             if progress.outcome_of(document.fingerprint) is None:
                 yield document
@@ -177,8 +212,13 @@ class FilesSource:
             if all(progress.outcome_of(document.fingerprint) in SETTLED for document in members):
                 await self._put_away(entry.path)
 
-    def _document(self, entry: FileEntry, part: Unpacked) -> SourceDocument:
+    def _named(self, entry: FileEntry) -> Named | None:
+        return None if self._manifests is None else self._manifests.named(entry)
+
+    def _document(self, entry: FileEntry, part: Unpacked, progress: Progress) -> SourceDocument:
         fingerprint = _fingerprint(entry, part.member)
+        place = self._place(entry)
+        others = (past for past in progress.recent() if past.path.partition("!")[0] != entry.path)
         return SourceDocument(
             name=entry.path if not part.member else f"{entry.path}!{part.member}",
             fingerprint=fingerprint,
@@ -186,6 +226,7 @@ class FilesSource:
             open=opener(part.path),
             unchanged=lambda: self._files.unchanged(entry),
             problem=part.problem,
+            late=any(self._place(past) > place for past in others),
         )
 
     async def finish(self, fingerprint: Fingerprint, outcome: str) -> None:
@@ -203,11 +244,26 @@ class FilesSource:
         marker = self._settings.ready_marker
         if marker:
             await self._files.move(f"{path}{marker}", f"{done}/{path}{marker}")
+        if self._manifests is not None:
+            left = {entry.path for entry in await self._files.listing()}
+            for manifest in self._manifests.spent(path, left):
+                await self._files.move(manifest, f"{done}/{manifest}")
 
 
 def _fingerprint(entry: FileEntry, member: str = "") -> Fingerprint:
     path = f"{entry.path}!{member}" if member else entry.path
     return Fingerprint(path, entry.size, entry.modified_ns)
+
+
+def _digest_problem(path: Path, named: Named | None) -> DocumentError | None:
+    """Return what is wrong with a file whose digest a manifest gives."""
+    if named is None or named.sha256 is None:
+        return None
+    with path.open("rb") as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() == named.sha256:
+            return None
+    guidance = "it was cut short or changed on its way; have the supplier send it again with its manifest"
+    return DocumentError("the file's digest is not the manifest's", code="document.digest-mismatch", guidance=guidance)
 
 
 @cache

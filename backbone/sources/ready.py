@@ -36,6 +36,10 @@ class Readiness:
         """Say whether a file may be taken; ``paths`` are all names of the listing."""
         if self._marker is not None:
             return f"{entry.path}{self._marker}" in paths
+        return self.stands_still(entry, now)
+
+    def stands_still(self, entry: FileEntry, now: float) -> bool:
+        """Say whether a file has been as it is for long enough, and is that old."""
         still_secs = now - self._notes[entry.path].still_since
         age_secs = now - entry.modified_ns / 1e9
         return self._after_secs == 0 or (still_secs >= self._after_secs and age_secs >= self._after_secs)

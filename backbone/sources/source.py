@@ -32,7 +32,8 @@ class SourceDocument:
     ``name`` is what receipts show: a file name, never a host or a folder above the feed's. ``open`` may be called
     several times and gives the decompressed bytes from their beginning. ``unchanged`` compares the original with the
     fingerprint now. ``problem`` is set when the document cannot even be opened (a broken archive): it is held, and
-    ``open`` gives the bytes as they lie there, so that it has a digest.
+    ``open`` gives the bytes as they lie there, so that it has a digest. ``late`` says that a document which comes after
+    it in the source's order has ended already.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SourceDocument:
     open: Callable[[], BinaryIO]
     unchanged: Callable[[], bool]
     problem: DocumentError | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ class Progress(Protocol):
 
     def unfinished(self) -> Fingerprint | None:
         """Return the document that was begun and not ended: it comes first."""
+        ...
+
+    def recent(self) -> Sequence[Fingerprint]:
+        """Return the documents that ended last, a few, in any order: what comes behind one that it precedes is late."""
         ...
 
 

@@ -26,6 +26,10 @@ class Remembered:
         """Return the document that was begun."""
         return self.begun
 
+    def recent(self) -> list[Fingerprint]:
+        """Return the documents that ended last."""
+        return list(self.outcomes)[-8:]
+
 
 async def until_caught_up(
     source: Source, progress: Remembered, *, outcome: str = "complete", shard: str = "main"

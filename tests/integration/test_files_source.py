@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import io
 import os
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from backbone.errors import ConfigurationError, TransientError
 from backbone.sources.files import FilesSettings, FilesSource
@@ -100,6 +102,77 @@ async def test_a_marker_says_when_a_file_is_ready(drop: Path) -> None:
     (drop / "a.csv.done").touch()
     assert [name for name, _, _ in await until_caught_up(files, progress)] == ["a.csv"]
     assert sorted(path.name for path in (drop / "done").iterdir()) == ["a.csv", "a.csv.done"]
+
+
+async def test_a_manifest_says_which_files_are_whole(drop: Path) -> None:
+    """A file waits until a manifest names it and its size; when all have ended, the manifest goes where they went."""
+    files = source(drop, ready_manifest="*.manifest", after="move")
+    progress = Remembered()
+    for name in ("a.csv", "b.csv", "stray.csv"):
+        (drop / name).write_text(name)
+    assert await until_caught_up(files, progress) == []
+    (drop / "day.manifest").write_text("\ufeff# of the day\r\n\r\na.csv\r\nb.csv, 99\r\n")
+    assert [name for name, _, _ in await until_caught_up(files, progress)] == ["a.csv"]
+    assert (drop / "day.manifest").exists()
+    (drop / "b.csv").write_text("b" * 99)
+    assert [name for name, _, _ in await until_caught_up(files, progress)] == ["b.csv"]
+    assert sorted(path.name for path in (drop / "done").iterdir()) == ["a.csv", "b.csv", "day.manifest"]
+    assert [path.name for path in drop.glob("*.*")] == ["stray.csv"]
+
+
+async def test_a_manifest_that_is_being_written_is_not_believed(drop: Path) -> None:
+    """A manifest counts when it stands still itself, and one that changes is read anew."""
+    now = [1_000_000_000.0]
+    (drop / "a.csv").write_text("a")
+    (drop / "day.manifest").write_text("a.csv")
+    os.utime(drop / "day.manifest", (now[0], now[0]))
+    files = source(drop, now=now, ready_after_secs=5, ready_manifest="*.manifest")
+    progress = Remembered()
+    assert await until_caught_up(files, progress) == []
+    now[0] += 6
+    assert [name for name, _, _ in await until_caught_up(files, progress)] == ["a.csv"]
+
+
+async def test_a_file_that_differs_from_its_digest_is_held(drop: Path) -> None:
+    """The lines of ``sha256sum`` are taken; what was cut short on its way is set aside as a whole, the rest goes on."""
+    (drop / "a.csv").write_bytes(b"whole")
+    (drop / "b.csv").write_bytes(b"cut sh")
+    lines = [f"{hashlib.sha256(b'whole').hexdigest()}  a.csv", f"{hashlib.sha256(b'cut short').hexdigest()} *b.csv"]
+    (drop / "SHA256SUMS").write_text("\n".join(lines))
+    taken = await until_caught_up(source(drop, ready_manifest="SHA256SUMS"), Remembered())
+    assert taken == [("a.csv", b"whole", ""), ("b.csv", b"cut sh", "document.digest-mismatch")]
+
+
+async def test_two_rules_at_once_are_refused() -> None:
+    """A feed says either marker or manifest."""
+    with pytest.raises(ValidationError, match="two rules"):
+        FilesSettings(url="x", ready_marker=".done", ready_manifest="*.manifest")
+
+
+async def test_a_document_that_comes_behind_a_later_one_says_so(drop: Path) -> None:
+    """It is taken when it comes and marked late, also after a restart and also where earlier files were put away."""
+    progress = Remembered()
+    late: list[tuple[str, bool]] = []
+
+    async def take() -> None:
+        documents = source(drop, after="move").documents("main", progress)
+        async for item in documents:
+            if isinstance(item, CaughtUp):
+                break
+            late.append((item.name, item.late))
+            progress.outcomes[item.fingerprint] = "complete"
+        await close(documents)
+
+    for name in ("20310102.csv", "20310103.csv"):
+        (drop / name).write_text(name)
+    await take()
+    (drop / "20310101.csv").write_text("late")
+    (drop / "20310104.zip").write_bytes(zipped(b=b"1", a=b"2"))
+    await take()
+    assert late == [
+        ("20310102.csv", False), ("20310103.csv", False), ("20310101.csv", True),
+        ("20310104.zip!b", False), ("20310104.zip!a", False),
+    ]  # fmt: skip
 
 
 def zipped(**members: bytes) -> bytes:

@@ -96,3 +96,11 @@ def test_a_missing_secret_and_a_missing_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidDeploymentError) as caught:
         load(tmp_path / "elsewhere.yaml")
     assert caught.value.problems[0].code == "config.no-file"
+
+
+def test_a_feed_that_is_wrong_does_not_make_the_list_of_feeds_empty(tmp_path: Path) -> None:
+    """Only what is wrong is said; an empty list is said to be empty."""
+    head = 'organisation: {id: E09000099}\nkafka: {bootstrap_servers: "b:9092"}\n'
+    feed = "feeds: [{name: hw, adapter: symology, source: {type: files, url: drop, ready_after_secs: x}}]\n"
+    assert [code for _, code in problems(tmp_path, head + feed)] == ["config.invalid-value"]
+    assert [code for _, code in problems(tmp_path, head + "feeds: []\n")] == ["config.invalid-value"]

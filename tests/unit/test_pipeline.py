@@ -221,3 +221,17 @@ def test_every_record_has_exactly_one_outcome(records: Sequence[tuple[str, str, 
     assert len(events) == counts.events
     assert len({event["id"] for event in events}) == len(events)
     assert len(made.batch.rejects) == counts.rejected
+
+
+@pytest.mark.parametrize("code", ["PTC1", "N3", "split-decision", "Split decision", "a/b.c+1"])
+def test_a_code_that_is_missing_from_its_table_is_shown(code: str) -> None:
+    """An operator can add it from the reject alone."""
+    assert UnmappedCodeError("f", code).legacy_code == code
+    assert repr(code) in UnmappedCodeError("f", code).message
+
+
+@pytest.mark.parametrize("text", ["Ann Example", "12 Canary Row", "a@b.example", "x" * 41, "ANN EXAMPLE", "\u0661"])
+def test_text_where_a_code_should_be_is_not_shown(text: str) -> None:
+    """A shifted row puts a name or an address there: it stays in the reject's raw record."""
+    error = UnmappedCodeError("f", text)
+    assert text not in f"{error.message}{error.legacy_code}"
