@@ -27,6 +27,7 @@ from backbone.formats import (
     XmlLayout,
     csv_layout,
 )
+from backbone.formats.blocks import KEPT_BLOCKS
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)
 ROWS = st.lists(st.tuples(CELL, CELL, CELL), max_size=25)
@@ -75,7 +76,10 @@ def test_csv_comes_back_as_it_was_written(
 def test_csv_goes_on_from_any_offset(
     rows: list[tuple[str, str, str]], ending: str, block_bytes: int, data: st.DataObject
 ) -> None:
-    """The offset of a row is where its bytes start: reading on from there gives the same rest."""
+    """The offset of a row is where its bytes start: reading on from there gives the same rest.
+
+    It is not known only of a row that is longer than the blocks that are kept; then the document is read again.
+    """
     layout = CsvLayout("t", ("a", "b", "c"), block_bytes=block_bytes)
     content = written(rows, ending)
     scan = scanned(layout, content)
@@ -83,10 +87,10 @@ def test_csv_goes_on_from_any_offset(
     offsets = [reader.offset for _ in reader]
     number = data.draw(st.integers(1, len(rows)))
     offset = offsets[number - 1]
-    assert offset is not None
-    rest = layout.read(io.BytesIO(content), scan, skip=number - 1, offset=offset) if number > 1 else layout.read(
-        io.BytesIO(content), scan
-    )  # fmt: skip
+    if offset is None:
+        assert sum(len(cell.encode()) for cell in rows[number - 1]) >= (KEPT_BLOCKS - 1) * block_bytes
+    at = {} if number == 1 else {"skip": number - 1, "offset": offset}
+    rest = layout.read(io.BytesIO(content), scan, **at)  # type: ignore[arg-type]
     assert [tuple(row.values()) for row in rest] == rows[number - 1 :]  # type: ignore[union-attr]
     skipped = layout.read(io.BytesIO(content), scan, skip=number - 1)
     assert [tuple(row.values()) for row in skipped] == rows[number - 1 :]  # type: ignore[union-attr]
