@@ -2,6 +2,7 @@
 
 import os
 import random
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 from backbone.config import Deployment, load
 from backbone.embedded import EmbeddedKafka
+from backbone.embedded.broker import SETTINGS, free_port
+from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.readiness import wait_until_ready
 from backbone.provisioning import apply
 
 FEED = """
@@ -25,6 +29,7 @@ async def broker() -> AsyncIterator[str]:
     chosen = os.environ.get("BACKBONE_TEST_BROKER", "")
     if chosen == "docker":
         with _container() as address:
+            await wait_until_ready(KafkaConnection(address))
             yield address
     elif chosen:
         yield chosen
@@ -35,10 +40,28 @@ async def broker() -> AsyncIterator[str]:
 
 @contextmanager
 def _container() -> Iterator[str]:
-    from testcontainers.kafka import KafkaContainer  # noqa: PLC0415 - an engine is needed only when it is asked for
+    """Run the image of the compose stack with the embedded broker's settings, on a port that is the same within."""
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - an engine is needed only when asked for
 
-    with KafkaContainer("apache/kafka:4.3.1").with_kraft() as container:
-        yield container.get_bootstrap_server()
+    port = free_port()
+    settings = {
+        **SETTINGS,
+        "listeners": f"PLAINTEXT://:{port},CONTROLLER://127.0.0.1:{free_port()}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "log.dirs": "/var/lib/kafka/data",
+    }
+    settings["controller.quorum.voters"] = f"1@{settings['listeners'].partition('CONTROLLER://')[2]}"
+    with tempfile.TemporaryDirectory(prefix="backbone-broker-") as folder:
+        Path(folder).chmod(0o755)  # the broker is another user
+        (Path(folder) / "server.properties").write_text(
+            "".join(f"{name}={value}\n" for name, value in settings.items())
+        )
+        container = DockerContainer(os.environ.get("BACKBONE_KAFKA_IMAGE", "apache/kafka:4.3.1"))
+        container.with_env("CLUSTER_ID", "5L6g3nShT-eMCtK--X86sw")
+        container.with_volume_mapping(folder, "/mnt/shared/config")
+        container.with_bind_ports(port, port)
+        with container:
+            yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture
