@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    GroupAuthorizationFailedError,
     InvalidTransactionTimeout,
     KafkaConnectionError,
     KafkaError,
@@ -157,6 +158,8 @@ _CLASSES: Final[tuple[tuple[type[BaseException], str, str, str], ...]] = (
      "one worker at a time owns a shard; if this repeats, look for a second deployment with the same names"),
     (TransactionalIdAuthorizationFailed, "broker.transactional-id-denied", "the broker denies our transactional id",
      "grant WRITE and DESCRIBE on the transactional ids with the organisation's prefix"),
+    (GroupAuthorizationFailedError, "broker.group-denied", "the broker denies the consumer group",
+     "grant READ on the group to the principal that the subscriber signs in as"),
     (TopicAuthorizationFailedError, "broker.topic-denied", "the broker denies a topic",
      "grant WRITE and DESCRIBE on the topics with the organisation's prefix"),
     (InvalidTransactionTimeout, "broker.transaction-timeout", "the broker's transaction.max.timeout.ms is too low",
@@ -171,6 +174,7 @@ _MADE: Final[Mapping[str, type[BackboneError]]] = {
     "feed.fenced": FencedError,
     "broker.transactional-id-denied": FatalError,
     "broker.topic-denied": FatalError,
+    "broker.group-denied": FatalError,
     "broker.transaction-timeout": FatalError,
     "topic.missing": TransientError,
     "broker.unreachable": UnreachableError,

@@ -1,0 +1,115 @@
+"""The dead-letter topic of a subscriber: written with every replica's consent, followed by every instance."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from backbone.errors import TransientError
+from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.guards import DISCARD_DEADLINE_SECS
+from backbone.kafka.partitioning import partition_of
+from backbone.kafka.producer import classified
+from backbone.kafka.readers import POLL_MS, consumer
+from backbone.moments import rfc3339
+from backbone.packed import Message
+
+SEND_DEADLINE_SECS: Final = 10.0
+
+log = structlog.get_logger(__name__)
+Apply = Callable[[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]], None]
+
+
+def now() -> str:
+    """Return the time, RFC 3339 in UTC."""
+    return rfc3339(datetime.now(UTC))
+
+
+class DeadLetterTopic:
+    """Read one topic from its beginning and go on following it; write to it."""
+
+    def __init__(self, connection: KafkaConnection, topic: str, apply: Apply) -> None:
+        """Prepare; every record of the topic is given to ``apply`` in the order of its partition."""
+        self.topic = topic
+        self._connection = connection
+        self._apply = apply
+        self._producer: AIOKafkaProducer | None = None
+        self.loaded = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Read for ever; ``loaded`` is set when what was there at the start has been read.
+
+        A topic that does not exist holds nothing, and is looked for again.
+        """
+        async with consumer(self._connection) as client:
+            places: list[TopicPartition] = []
+            while not places:
+                await client._client.set_topics([self.topic])  # noqa: SLF001 - see backbone.kafka.readers
+                found = client.partitions_for_topic(self.topic) or ()
+                places = [TopicPartition(self.topic, partition) for partition in sorted(found)]
+                if not places:
+                    self.loaded.set()
+                    await asyncio.sleep(POLL_MS / 1_000)
+            client.assign(places)
+            await client.seek_to_beginning(*places)
+            ends = await client.end_offsets(places)
+            while True:
+                if not self.loaded.is_set():
+                    positions = [await client.position(place) >= ends[place] for place in places]
+                    if all(positions):
+                        self.loaded.set()
+                for records in (await client.getmany(timeout_ms=POLL_MS)).values():
+                    for record in records:
+                        self._apply(record.key, record.value, tuple(record.headers))
+
+    async def write(self, message: Message) -> None:
+        """Write one record; returns when every in-sync replica has it.
+
+        Raises TransientError or FatalError with the reason when it is refused, and can be tried again.
+        """
+        try:
+            async with asyncio.timeout(SEND_DEADLINE_SECS):
+                producer = await self._started()
+                partitions = await producer.partitions_for(self.topic)
+                key, value, headers = message
+                partition = partition_of(key, len(partitions))
+                await producer.send_and_wait(self.topic, value, key=key, headers=headers, partition=partition)
+        except TimeoutError as error:
+            await self.close()
+            text = f"{self.topic} did not take a record within {SEND_DEADLINE_SECS:.0f} s"
+            guidance = "does the topic exist, and has the broker enough replicas and room?"
+            raise TransientError(text, code="dead-letter.refused", guidance=guidance) from error
+        except (KafkaError, AssertionError) as error:
+            await self.close()
+            raise classified(error) from error
+
+    async def _started(self) -> Any:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **self._connection.options(), acks="all", enable_idempotence=True, linger_ms=0,
+                request_timeout_ms=5_000, max_request_size=8_388_608,
+            )  # fmt: skip
+            try:
+                await producer.start()
+            except BaseException:
+                await _stopped(producer)
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def close(self) -> None:
+        """Disconnect; the next write connects anew."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stopped(producer)
+
+
+async def _stopped(producer: Any) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), DISCARD_DEADLINE_SECS)
+    except (KafkaError, TimeoutError):
+        log.debug("dead-letter.left-hard")

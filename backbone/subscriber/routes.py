@@ -1,0 +1,92 @@
+"""Which handler takes which event: by type, organisation and envelope attributes, before anything is parsed. Pure."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase, translate
+from functools import lru_cache
+from typing import Any
+
+from backbone.errors import ConfigurationError
+from backbone.subscriber.event import Headers, header
+from schemas.shared import Event as Data
+
+Handler = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A handler and what it wants. ``batch`` is how many events it takes at once; 0 means one, not in a list."""
+
+    handler: Handler
+    model: type[Data]
+    organisations: tuple[str, ...] = ("*",)
+    attributes: tuple[tuple[str, bytes], ...] = ()
+    replays: bool = True
+    batch: int = 0
+
+    def wants(self, topic: str, headers: Headers) -> bool:
+        """Say whether the handler wants a record of its type."""
+        if self.organisations != ("*",) and not _speaks(topic, self.organisations):
+            return False
+        if not self.replays and header(headers, "ce_replayid") is not None:
+            return False
+        return all(header(headers, name) == value for name, value in self.attributes)
+
+
+@lru_cache(maxsize=4_096)
+def _speaks(topic: str, organisations: tuple[str, ...]) -> bool:
+    name = topic.partition(".")[0]
+    return any(fnmatchcase(name, pattern) for pattern in organisations)
+
+
+@dataclass(slots=True)
+class Routes:
+    """All handlers by event type."""
+
+    by_type: dict[bytes, list[Route]] = field(default_factory=dict)
+
+    def add(
+        self,
+        handler: Handler,
+        models: Sequence[type[Data]],
+        organisations: Iterable[str],
+        attributes: Mapping[str, str],
+        *,
+        replays: bool,
+        batch: int,
+    ) -> None:
+        """Add a handler for event classes; raises ConfigurationError for what cannot be."""
+        if not models:
+            raise ConfigurationError("a handler names at least one event class", code="subscriber.no-events")
+        wanted = tuple((f"ce_{name}", value.encode()) for name, value in attributes.items())
+        for model in models:
+            routes = self.by_type.setdefault(model.event_type.encode(), [])
+            if (batch or any(route.batch for route in routes)) and routes:
+                message = f"{model.__name__} has a handler of batches, which must be its only one"
+                raise ConfigurationError(message, code="subscriber.two-handlers")
+            routes.append(Route(handler, model, tuple(organisations) or ("*",), wanted, replays, batch))
+
+    def wanting(self, topic: str, headers: Headers) -> list[Route]:
+        """Return the handlers that want a record."""
+        found = self.by_type.get(header(headers, "ce_type") or b"", ())
+        return [route for route in found if route.wants(topic, headers)]
+
+    def topic_pattern(self) -> str:
+        """Return a regular expression for the topics that hold what is wanted."""
+        wanted: dict[str, set[str]] = {}
+        for routes in self.by_type.values():
+            for route in routes:
+                wanted.setdefault(route.model.topic_suffix, set()).update(route.organisations)
+        if not wanted:
+            raise ConfigurationError("the subscriber has no handler", code="subscriber.no-events")
+        alternatives = []
+        for suffix, organisations in sorted(wanted.items()):
+            names = "|".join(sorted(_as_expression(pattern) for pattern in organisations))
+            alternatives.append(rf"(?:{names})\.{re.escape(suffix)}")
+        return f"^(?:{'|'.join(alternatives)})$"
+
+
+def _as_expression(pattern: str) -> str:
+    """Return a shell pattern as an expression for one segment of a topic's name."""
+    return translate(pattern).replace("(?s:", "(?:").removesuffix(r"\Z").replace(".*", "[^.]*")

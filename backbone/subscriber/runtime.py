@@ -1,0 +1,185 @@
+"""A subscriber while it runs: between the consumer group, the engine and the dead-letter topic."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+
+from backbone.kafka.consuming import GroupReader
+from backbone.kafka.dead_letters import DeadLetterTopic, now
+from backbone.subscriber.dead import Letter, Letters, letter_id, message_of, read_letter
+from backbone.subscriber.engine import Engine, Retrying
+from backbone.subscriber.routes import Routes
+from backbone.subscriber.settings import Settings
+from backbone.subscriber.work import Key, PartitionRun, Place, Work
+
+REVOKE_WITHIN_SECS: Final = 5.0
+"""How long a rebalance waits for handlers; what takes longer is handled again by the next owner."""
+
+log = structlog.get_logger(__name__)
+
+
+class Runtime:
+    """Implements ``Partitions`` for the group and ``DeadLetters`` for the engine."""
+
+    def __init__(self, name: str, dead_letter_topic: str, routes: Routes, settings: Settings) -> None:
+        """Build everything; nothing is connected."""
+        self.stopping = asyncio.Event()
+        self.settings = settings
+        self.letters = Letters()
+        self.runs: dict[Place, PartitionRun] = {}
+        self._settling: set[str] = set()
+        self._routes = routes
+        self.engine = Engine(
+            routes,
+            self,
+            concurrency=settings.concurrency,
+            retrying=Retrying(settings.tries, settings.first_wait_secs, settings.longest_wait_secs),
+            park=settings.after_dead == "park",
+        )
+        connection = settings.connection()
+        self.reader = GroupReader(connection, name, routes.topic_pattern(), self, begin=settings.begin)
+        self.topic = DeadLetterTopic(connection, dead_letter_topic, self._read_letter)
+
+    async def run(self, *, until_caught_up: bool = False) -> None:
+        """Run until ``stopping`` is set or an error ends it; the first error that no handler made is raised."""
+        background = {asyncio.create_task(self.topic.follow()), asyncio.create_task(self.engine.run())}
+        loaded = asyncio.create_task(self.topic.loaded.wait())
+        reading: asyncio.Task[None] | None = None
+        try:
+            await asyncio.wait({loaded, *background}, return_when=asyncio.FIRST_COMPLETED)
+            if loaded.done():
+                reading = asyncio.create_task(self.reader.run(self.stopping, until_caught_up=until_caught_up))
+                await asyncio.wait({reading, *background}, return_when=asyncio.FIRST_COMPLETED)
+                self.stopping.set()
+                await reading
+            for task in background:
+                if task.done():
+                    task.result()
+        finally:
+            self.stopping.set()
+            loaded.cancel()
+            if reading is not None and not reading.done():
+                reading.cancel()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(loaded, *background, *([reading] if reading else []), return_exceptions=True)
+            await self.topic.close()
+
+    @property
+    def ready(self) -> bool:
+        """Say whether the group has been joined, the dead letters are known, and nothing refuses them."""
+        return self.reader.joined and self.topic.loaded.is_set() and not self.engine.stalled
+
+    def lag(self) -> dict[Place, int]:
+        """Return how many offsets each partition is behind its end."""
+        found = {}
+        for place, end in self.reader.ends().items():
+            run = self.runs.get(place)
+            reached = None if run is None else (run.progress.oldest if len(run.progress) else run.progress.position)
+            if reached is not None:
+                found[place] = max(0, end - reached)
+        return found
+
+    def assigned(self, places: Sequence[Place]) -> None:
+        """Begin with partitions, and with what is wanted again of theirs."""
+        for place in places:
+            self.runs[place] = PartitionRun(place)
+        for letter in sorted(self.letters.open.values(), key=lambda letter: letter.number):
+            if letter.wanted:
+                self._try_again(letter)
+
+    async def revoking(self, places: Sequence[Place]) -> None:
+        """End what is in hand of partitions that go away."""
+        within = self.settings.stop_within_secs if self.stopping.is_set() else REVOKE_WITHIN_SECS
+        runs = [self.runs[place] for place in places if place in self.runs]
+        ended = await asyncio.gather(*(self.engine.release(run, within) for run in runs))
+        if not all(ended):
+            log.warning("subscriber.handler-outlived", partitions=ended.count(False))
+
+    def offer(self, place: Place, records: Sequence[Any]) -> None:
+        """Take records."""
+        self.engine.offer(self.runs[place], records)
+
+    def full(self) -> set[Place]:
+        """Return the partitions with too much work; one goes on when half of it is done."""
+        most = self.settings.window_records
+        for run in self.runs.values():
+            run.paused = len(run.progress) > (most // 2 if run.paused else most)
+        return {run.place for run in self.runs.values() if run.paused}
+
+    def idle(self) -> bool:
+        """Say whether everything that was read is done."""
+        return not any(len(run.progress) for run in self.runs.values() if run.alive)
+
+    def positions(self) -> dict[Place, int]:
+        """Return the positions that moved."""
+        return {
+            place: run.progress.position
+            for place, run in self.runs.items()
+            if run.progress.position is not None and run.progress.position != run.committed
+        }
+
+    def committed(self, positions: Mapping[Place, int]) -> None:
+        """Learn what is safe."""
+        for place, position in positions.items():
+            if place in self.runs:
+                self.runs[place].committed = position
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether no dead letter is open."""
+        return self.letters.is_empty
+
+    def knows(self, place: Place, offset: int) -> bool:
+        """Say whether a record is a dead letter."""
+        return self.letters.knows(place, offset)
+
+    def parks(self, place: Place, key: Key) -> bool:
+        """Say whether a case has one."""
+        return self.letters.parks(place, key)
+
+    def blocks(self, letter: str) -> bool:
+        """Say whether an earlier one of the case is open."""
+        return self.letters.blocks(letter)
+
+    async def put(self, work: Work, code: str) -> None:
+        """Write a dead letter; it counts from now on, not only when it is read back."""
+        record, place = work.record, work.run.place
+        letter = Letter(
+            id=letter_id(place, record.offset), place=place, offset=record.offset, key=record.key, value=record.value,
+            headers=tuple(record.headers), code=code, tries=work.tries, at=now(),
+        )  # fmt: skip
+        await self.topic.write(message_of("dead", letter))
+        self._settling.discard(letter.id)
+        self.letters.apply("dead", letter)
+        log.warning("event.dead", letter=letter.id, code=code, tries=work.tries)
+
+    async def settle(self, work: Work) -> None:
+        """Note that a dead letter was handled after all."""
+        letter = self.letters.open[work.retry_of]
+        await self.topic.write(message_of("settled", letter))
+        # what the topic still says of it until our own note is read back is older
+        self._settling.add(letter.id)
+        self.letters.apply("settled", letter)
+        log.info("event.settled", letter=letter.id)
+
+    def _read_letter(self, key: Key, value: bytes | None, headers: tuple[tuple[str, bytes], ...]) -> None:
+        found = read_letter(key, value, headers)
+        if found is None:
+            return
+        kind, letter = found
+        if letter.id in self._settling:
+            if kind == "settled":
+                self._settling.discard(letter.id)
+            return
+        self.letters.apply(kind, letter)
+        if kind == "retry" and self.topic.loaded.is_set():
+            self._try_again(self.letters.open[letter.id])
+
+    def _try_again(self, letter: Letter) -> None:
+        run = self.runs.get(letter.place)
+        if run is not None and run.alive:
+            wanted = self._routes.wanting(letter.topic, letter.headers)
+            self.engine.retry(Work(run, letter, wanted, retry_of=letter.id))

@@ -1,0 +1,54 @@
+"""How a subscriber is set: by arguments, by environment variables (``BACKBONE_…``), or both."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, StringConstraints
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backbone.kafka.connection import KafkaConnection, SaslMechanism, Secret, SecurityProtocol
+from schemas.shared import Organisation
+
+
+class Settings(BaseSettings):
+    """Everything that a subscriber takes from its surroundings; times are seconds.
+
+    ``organisation`` is who subscribes: dead letters go to ``<organisation>.dead.<subscriber>``. ``concurrency`` is how
+    many cases are handled at once. ``facts_without_hook`` says what becomes of a revocation, correction, merger or
+    erasure for which there is no handler: it is set aside for somebody to look at, or passed over.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BACKBONE_", frozen=True, extra="forbid")
+
+    organisation: Organisation = "subscriber"
+    bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: SecurityProtocol = "PLAINTEXT"
+    sasl_mechanism: SaslMechanism | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    begin: Literal["earliest", "latest"] = "earliest"
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 1
+    window_records: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    tries: Annotated[int, Field(ge=1, le=100)] = 5
+    first_wait_secs: Annotated[float, Field(ge=0)] = 0.5
+    longest_wait_secs: Annotated[float, Field(ge=0)] = 30.0
+    after_dead: Literal["park", "continue"] = "park"
+    facts_without_hook: Literal["dead", "ignore"] = "dead"
+    stop_within_secs: Annotated[float, Field(gt=0)] = 10.0
+    http: Annotated[str, StringConstraints(pattern=r"^[^:]+:[0-9]{1,5}$")] | None = None
+
+    def connection(self) -> KafkaConnection:
+        """Return how to reach the cluster."""
+        return KafkaConnection(
+            self.bootstrap_servers,
+            self.security_protocol,
+            self.sasl_mechanism,
+            self.username,
+            None if self.password is None else Secret(self.password.get_secret_value()),
+            self.ca_file,
+            self.certificate_file,
+            self.key_file,
+        )
