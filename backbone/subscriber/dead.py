@@ -106,11 +106,6 @@ class Letters:
     _cases: dict[tuple[Place, Key], list[str]] = field(default_factory=dict)
     _number: int = 0
 
-    @property
-    def is_empty(self) -> bool:
-        """Say whether none is open."""
-        return not self.open
-
     def apply(self, kind: Kind, letter: Letter) -> None:
         """Fold one record of the topic; a letter that is opened again keeps its place."""
         case = (letter.place, letter.key)

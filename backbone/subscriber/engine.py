@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -61,10 +61,13 @@ class Engine:
         self.stalled = ""
         self._routes = routes
         self._dead = dead
+        self._letters = dead.open
+        self._plain = routes.plain()
         self._concurrency = concurrency
         self._retrying = retrying
         self._park = park
-        self._ready: deque[Work | list[Work] | _Resume] = deque()
+        self._ready: deque[Any] = deque()
+        """Of (run, record, handlers), Work, lists of Work, and cases that may go on."""
         self._idle: deque[asyncio.Future[None]] = deque()
         self._held: dict[tuple[Place, Key], float] = {}
 
@@ -81,27 +84,31 @@ class Engine:
 
     def offer(self, run: PartitionRun, records: Sequence[Any]) -> None:
         """Take records of a partition, in their order; those that no handler wants are done at once."""
-        by_type, ready = self._routes.by_type, self._ready
+        plain, ready = self._plain, self._ready
         run.progress.take([record.offset for record in records])
         batches: dict[int, list[Work]] = {}
         unwanted: list[int] = []
         for record in records:
             headers = record.headers
-            event_type = header(headers, "ce_type")
-            found = by_type.get(event_type) if event_type is not None else None
-            routes: Sequence[Route] = ()
-            if found is not None:
-                routes = [route for route in found if route.wants(record.topic, headers)]
-            if not routes and (found is not None or not _is_unreadable(event_type, headers)):
-                unwanted.append(record.offset)
-            elif routes and routes[0].batch:
+            event_type = b""
+            for name, value in headers:
+                if name == "ce_type":
+                    event_type = value
+                    break
+            routes = plain.get(event_type) or self._routes.wanting(record.topic, headers)
+            if not routes:
+                if event_type in self._routes.by_type or not _is_unreadable(event_type, headers):
+                    unwanted.append(record.offset)
+                else:
+                    ready.append(Work(run, record, routes))
+            elif routes[0].batch:
                 batch = batches.get(id(routes[0]))
                 if batch is None or len(batch) >= routes[0].batch:
                     batch = batches[id(routes[0])] = []
                     ready.append(batch)
                 batch.append(Work(run, record, routes))
             else:
-                ready.append(Work(run, record, routes))
+                ready.append((run, record, routes))
         self.tally.ignored += len(unwanted)
         for offset in unwanted:
             run.progress.done(offset)
@@ -144,33 +151,79 @@ class Engine:
                 await waiter
                 continue
             item = ready.popleft()
-            if item.__class__ is Work:
-                assert isinstance(item, Work)
-                run, key = item.run, item.record.key
+            if item.__class__ is tuple:
+                run, record, routes = item
                 if not run.alive:
                     continue
-                waiting = run.busy.get(key)
-                if waiting is not None:
-                    waiting.append(item)
-                    continue
-                run.busy[key] = deque()
-                await self._case(run, key, item)
-            elif isinstance(item, list):
-                await self._batch([work for work in item if work.run.alive])
+                if record.key in run.busy:
+                    run.queue(Work(run, record, routes))
+                elif self._letters or len(routes) > 1:
+                    run.busy[record.key] = None
+                    await self._case(run, record.key, Work(run, record, routes))
+                else:
+                    await self._plainly(run, record, routes)
             else:
-                assert isinstance(item, _Resume)
-                if item.run.alive and self._held.pop((item.run.place, item.key), None) is not None:
-                    await self._case(item.run, item.key, item.run.busy[item.key].popleft())
+                await self._other(item)
 
-    async def _case(self, run: PartitionRun, key: Key, work: Work) -> None:
-        """Do a case's work and whatever queues behind it, until there is none, or it has to wait."""
+    async def _plainly(self, run: PartitionRun, record: Any, routes: Sequence[Route]) -> None:
+        """Handle an event of a free case with its one handler: nearly all of them, at the least cost."""
+        run.busy[record.key] = None
+        run.in_hand += 1
+        try:
+            route = routes[0]
+            try:
+                event = Event(route.validate(record.value), record)
+            except Exception:  # noqa: BLE001 - what is wrong with it is found out at leisure
+                await self._case(run, record.key, Work(run, record, routes))
+                return
+            try:
+                await route.handler(event)
+            except Exception as error:  # noqa: BLE001 - as in `_attempt`
+                work = Work(run, record, routes, event)
+                await self._case(run, record.key, work, await self._failed(work, error))
+                return
+            self.tally.handled += 1
+            self.tally.last_timestamp_ms = record.timestamp
+            run.progress.done(record.offset)
+            queue = run.busy.pop(record.key)
+            if queue:
+                run.busy[record.key] = queue
+                await self._case(run, record.key, queue.popleft())
+        finally:
+            run.in_hand -= 1
+
+    async def _other(self, item: Any) -> None:
+        """Take what is no plain record: a record that is no event, a batch, a case that may go on, a retry."""
+        if isinstance(item, list):
+            await self._batch([work for work in item if work.run.alive])
+        elif isinstance(item, Work):
+            run, key = item.run, item.record.key
+            if not run.alive:
+                return
+            if key in run.busy:
+                run.queue(item)
+            else:
+                run.busy[key] = None
+                await self._case(run, key, item)
+        elif item.run.alive and self._held.pop((item.run.place, item.key), None) is not None:
+            await self._case(item.run, item.key, item.run.busy[item.key].popleft())
+
+    async def _case(self, run: PartitionRun, key: Key, work: Work, tried: float | Literal[-1] | None = -1) -> None:
+        """Do a case's work and whatever queues behind it, until there is none, or it has to wait.
+
+        ``tried`` is what came of an attempt that was made already.
+        """
         run.in_hand += 1
         try:
             while run.alive:
-                wait_secs = await self._attempt(work)
+                wait_secs = await self._attempt(work) if tried == -1 else tried
+                tried = -1
                 queue = run.busy[key]
                 if wait_secs is not None:
-                    queue.appendleft(work)
+                    if queue is None:
+                        run.busy[key] = deque((work,))
+                    else:
+                        queue.appendleft(work)
                     self._hold(run, key, wait_secs)
                     return
                 if not queue:
@@ -195,7 +248,7 @@ class Engine:
         """Try to end one event's way; return None when it has ended, or how many seconds its case has to wait."""
         if work.doomed:
             return await self._set_aside(work, work.doomed)
-        if not self._dead.is_empty and (aside := self._behind(work)) is not None:
+        if self._letters and (aside := self._behind(work)) is not None:
             if aside:
                 return await self._set_aside(work, aside)
             self._finish(work)
@@ -209,16 +262,8 @@ class Engine:
                 route = routes[work.at]
                 await route.handler([event] if route.batch else event)
                 work.at += 1
-        except (UnreadableError, PermanentError) as error:
-            self._log(work, error)
-            return await self._set_aside(work, error.code)
         except Exception as error:  # noqa: BLE001 - whatever a handler does wrong costs its case a wait, no event
-            work.tries += 1
-            self._log(work, error)
-            if work.tries >= self._retrying.tries:
-                return await self._set_aside(work, HANDLER_FAILED)
-            self.tally.retried += 1
-            return self._retrying.wait_secs(work.tries)
+            return await self._failed(work, error)
         if work.retry_of:
             try:
                 await self._dead.settle(work)
@@ -227,6 +272,18 @@ class Engine:
         self.tally.handled += 1
         self._finish(work)
         return None
+
+    async def _failed(self, work: Work, error: Exception) -> float | None:
+        """Count a try, and set the event aside when it was the last one or when there is no sense in another."""
+        if isinstance(error, UnreadableError | PermanentError):
+            self._log(work, error)
+            return await self._set_aside(work, error.code)
+        work.tries += 1
+        self._log(work, error)
+        if work.tries >= self._retrying.tries:
+            return await self._set_aside(work, HANDLER_FAILED)
+        self.tally.retried += 1
+        return self._retrying.wait_secs(work.tries)
 
     def _behind(self, work: Work) -> str | None:
         """Return the code with which an event is set aside for its case's dead letters, "" where it is done already."""
@@ -288,12 +345,13 @@ class Engine:
             key = work.record.key
             if key in free:
                 free[key].append(work)
-            elif (waiting := work.run.busy.get(key)) is not None:
-                waiting.append(work)
+            elif key in work.run.busy:
+                work.run.queue(work)
             else:
-                work.run.busy[key] = deque()
+                work.run.busy[key] = None
                 free[key] = [work]
-        together = [work for work in batch if work.record.key in free and any(w is work for w in free[work.record.key])]
+        mine = {id(work) for works in free.values() for work in works}
+        together = [work for work in batch if id(work) in mine]
         if not together:
             return
         run = together[0].run
@@ -303,16 +361,13 @@ class Engine:
         finally:
             run.in_hand -= 1
         for key, works in free.items():
-            queue = run.busy[key]
-            if not whole:
-                queue.extendleft(reversed(works))
-            if not queue:
-                del run.busy[key]
-            else:
+            queue = deque([*([] if whole else works), *(run.busy.pop(key) or ())])
+            if queue:
+                run.busy[key] = queue
                 await self._case(run, key, queue.popleft())
 
     async def _handled_together(self, batch: list[Work]) -> bool:
-        if not self._dead.is_empty and any(self._behind(work) is not None for work in batch):
+        if self._letters and any(self._behind(work) is not None for work in batch):
             return False
         try:
             for work in batch:

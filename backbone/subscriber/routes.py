@@ -24,6 +24,16 @@ class Route:
     attributes: tuple[tuple[str, bytes], ...] = ()
     replays: bool = True
     batch: int = 0
+    validate: Callable[[Any], Any] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Keep the validator at hand."""
+        object.__setattr__(self, "validate", self.model.__pydantic_validator__.validate_json)
+
+    @property
+    def picky(self) -> bool:
+        """Say whether it wants less than everything of its type."""
+        return self.organisations != ("*",) or bool(self.attributes) or not self.replays
 
     def wants(self, topic: str, headers: Headers) -> bool:
         """Say whether the handler wants a record of its type."""
@@ -67,10 +77,16 @@ class Routes:
                 raise ConfigurationError(message, code="subscriber.two-handlers")
             routes.append(Route(handler, model, tuple(organisations) or ("*",), wanted, replays, batch))
 
-    def wanting(self, topic: str, headers: Headers) -> list[Route]:
+    def wanting(self, topic: str, headers: Headers) -> Sequence[Route]:
         """Return the handlers that want a record."""
         found = self.by_type.get(header(headers, "ce_type") or b"", ())
+        if not any(route.picky for route in found):
+            return found
         return [route for route in found if route.wants(topic, headers)]
+
+    def plain(self) -> dict[bytes, list[Route]]:
+        """Return the handlers of the types where every handler wants everything."""
+        return {name: found for name, found in self.by_type.items() if not any(route.picky for route in found)}
 
     def topic_pattern(self) -> str:
         """Return a regular expression for the topics that hold what is wanted."""

@@ -128,9 +128,9 @@ class Runtime:
                 self.runs[place].committed = position
 
     @property
-    def is_empty(self) -> bool:
-        """Say whether no dead letter is open."""
-        return self.letters.is_empty
+    def open(self) -> Mapping[str, Letter]:
+        """Return the dead letters that are open."""
+        return self.letters.open
 
     def knows(self, place: Place, offset: int) -> bool:
         """Say whether a record is a dead letter."""

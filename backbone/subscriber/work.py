@@ -1,7 +1,7 @@
 """What the engine works with: partitions that are ours, records on their way, and where dead letters go."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,10 +26,19 @@ class PartitionRun:
         self.alive = True
         self.paused = False
         self.progress = Progress()
-        self.busy: dict[Key, deque[Work]] = {}
-        """By case, what waits behind the work that is in hand or held back."""
+        self.busy: dict[Key, deque[Work] | None] = {}
+        """By case that is in hand or held back, what waits behind it; None is nothing."""
         self.in_hand = 0
         self.committed: int | None = None
+
+    def queue(self, work: "Work") -> None:
+        """Let work wait behind that of its case."""
+        key = work.record.key
+        waiting = self.busy[key]
+        if waiting is None:
+            self.busy[key] = deque((work,))
+        else:
+            waiting.append(work)
 
 
 @dataclass(slots=True)
@@ -66,8 +75,8 @@ class DeadLetters(Protocol):
     """Where events go that cannot be handled."""
 
     @property
-    def is_empty(self) -> bool:
-        """Say whether no dead letter is open."""
+    def open(self) -> Mapping[str, object]:
+        """Return the letters that are open; always the same mapping, so that looking whether it is empty is cheap."""
         ...
 
     def knows(self, place: Place, offset: int) -> bool:

@@ -200,7 +200,7 @@ async def test_a_dead_letter_is_tried_again_in_the_order_of_its_case(
         wanted = with_their_cases(found, [max(found.open.values(), key=lambda letter: letter.number)])
         assert [letter.offset for letter in wanted] == sorted(letter.offset for letter in found.open.values())
         await try_again(settings.connection(), subscriber.dead_letter_topic, wanted)
-        await until(lambda: subscriber.runtime.is_empty)
+        await until(lambda: not subscriber.runtime.open)
         await publish(broker, [speaker.message(changed("c", 4))])
         await until(lambda: len(handled) == 5)
     assert handled == [0, 1, 2, 3, 4]
