@@ -1,0 +1,46 @@
+"""What the examples of all families have in common. Everything in an example is invented and looks invented."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Data = dict[str, Any]
+
+
+class Example(NamedTuple):
+    """An event's data twice: with nothing but what is required, and with everything that there may be."""
+
+    minimal: Data
+    full: Data
+
+
+Examples = Mapping[str, Example]
+"""The examples of a family, by the name of the event's class."""
+
+
+def facts(shared: Data, into_case_ref: str) -> dict[str, Example]:
+    """Return the examples of the four facts that every family has; ``shared`` is what its minimal events share."""
+    logged = {"logged_at": "2031-06-14T08:06:00Z"}
+    return {
+        "Revoked": Example(
+            {**shared, "reason": "sent_in_error"},
+            {**shared, **logged, "revokes": "0123456789abcdef0123456789abcdef", "reason": "duplicate"},
+        ),
+        "Superseded": Example(
+            {**shared, "reason": "typographical"},
+            {
+                **shared,
+                **logged,
+                "supersedes": "0123456789abcdef0123456789abcdef",
+                "superseded_by": "fedcba9876543210fedcba9876543210",
+                "reason": "formal_correction",
+            },
+        ),
+        "Merged": Example(
+            {**shared, "into_case_ref": into_case_ref},
+            {**shared, **logged, "into_case_ref": into_case_ref, "reason": "duplicate"},
+        ),
+        "Erased": Example(
+            {**shared, "legal_ground": "erasure_request"},
+            {**shared, **logged, "legal_ground": "retention_expired"},
+        ),
+    }
