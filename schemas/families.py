@@ -4,6 +4,7 @@ from types import ModuleType
 
 from schemas.lifeevents import v1 as lifeevents_v1
 from schemas.planning import v1 as planning_v1
+from schemas.planningenforcement import v1 as planningenforcement_v1
 from schemas.servicerequests import v1 as servicerequests_v1
 from schemas.shared import Event
 from schemas.wastecollections import v1 as wastecollections_v1
@@ -12,6 +13,7 @@ from schemas.wastesubscriptions import v1 as wastesubscriptions_v1
 FAMILIES: dict[str, ModuleType] = {
     "lifeevents.v1": lifeevents_v1,
     "planning.v1": planning_v1,
+    "planningenforcement.v1": planningenforcement_v1,
     "servicerequests.v1": servicerequests_v1,
     "wastecollections.v1": wastecollections_v1,
     "wastesubscriptions.v1": wastesubscriptions_v1,
