@@ -2,6 +2,7 @@
 
 from types import ModuleType
 
+from schemas.housingrepairs import v1 as housingrepairs_v1
 from schemas.lifeevents import v1 as lifeevents_v1
 from schemas.planning import v1 as planning_v1
 from schemas.planningenforcement import v1 as planningenforcement_v1
@@ -11,6 +12,7 @@ from schemas.wastecollections import v1 as wastecollections_v1
 from schemas.wastesubscriptions import v1 as wastesubscriptions_v1
 
 FAMILIES: dict[str, ModuleType] = {
+    "housingrepairs.v1": housingrepairs_v1,
     "lifeevents.v1": lifeevents_v1,
     "planning.v1": planning_v1,
     "planningenforcement.v1": planningenforcement_v1,
