@@ -2,6 +2,7 @@
 
 from types import ModuleType
 
+from schemas.benefits import v1 as benefits_v1
 from schemas.counciltax import v1 as counciltax_v1
 from schemas.housingrepairs import v1 as housingrepairs_v1
 from schemas.lifeevents import v1 as lifeevents_v1
@@ -13,6 +14,7 @@ from schemas.wastecollections import v1 as wastecollections_v1
 from schemas.wastesubscriptions import v1 as wastesubscriptions_v1
 
 FAMILIES: dict[str, ModuleType] = {
+    "benefits.v1": benefits_v1,
     "counciltax.v1": counciltax_v1,
     "housingrepairs.v1": housingrepairs_v1,
     "lifeevents.v1": lifeevents_v1,
