@@ -5,6 +5,7 @@ from types import ModuleType
 from schemas.benefits import v1 as benefits_v1
 from schemas.counciltax import v1 as counciltax_v1
 from schemas.housingrepairs import v1 as housingrepairs_v1
+from schemas.licences import v1 as licences_v1
 from schemas.lifeevents import v1 as lifeevents_v1
 from schemas.planning import v1 as planning_v1
 from schemas.planningenforcement import v1 as planningenforcement_v1
@@ -17,6 +18,7 @@ FAMILIES: dict[str, ModuleType] = {
     "benefits.v1": benefits_v1,
     "counciltax.v1": counciltax_v1,
     "housingrepairs.v1": housingrepairs_v1,
+    "licences.v1": licences_v1,
     "lifeevents.v1": lifeevents_v1,
     "planning.v1": planning_v1,
     "planningenforcement.v1": planningenforcement_v1,
