@@ -11,6 +11,7 @@ from schemas.planning import v1 as planning_v1
 from schemas.planningenforcement import v1 as planningenforcement_v1
 from schemas.servicerequests import v1 as servicerequests_v1
 from schemas.shared import Event
+from schemas.streetworks import v1 as streetworks_v1
 from schemas.wastecollections import v1 as wastecollections_v1
 from schemas.wastesubscriptions import v1 as wastesubscriptions_v1
 
@@ -23,6 +24,7 @@ FAMILIES: dict[str, ModuleType] = {
     "planning.v1": planning_v1,
     "planningenforcement.v1": planningenforcement_v1,
     "servicerequests.v1": servicerequests_v1,
+    "streetworks.v1": streetworks_v1,
     "wastecollections.v1": wastecollections_v1,
     "wastesubscriptions.v1": wastesubscriptions_v1,
 }
