@@ -4,6 +4,7 @@ from types import ModuleType
 
 from schemas.addresses import v1 as addresses_v1
 from schemas.benefits import v1 as benefits_v1
+from schemas.careevents import v1 as careevents_v1
 from schemas.counciltax import v1 as counciltax_v1
 from schemas.housingrepairs import v1 as housingrepairs_v1
 from schemas.licences import v1 as licences_v1
@@ -19,6 +20,7 @@ from schemas.wastesubscriptions import v1 as wastesubscriptions_v1
 FAMILIES: dict[str, ModuleType] = {
     "addresses.v1": addresses_v1,
     "benefits.v1": benefits_v1,
+    "careevents.v1": careevents_v1,
     "counciltax.v1": counciltax_v1,
     "housingrepairs.v1": housingrepairs_v1,
     "licences.v1": licences_v1,
