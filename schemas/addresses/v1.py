@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from schemas.addresses import examples
-from schemas.shared import DateText, Event, Example, Postcode, Uprn, Usrn, chosen, facts, marked
+from schemas.shared import DateText, Event, Example, Postcode, Uprn, Usrn, by_class, chosen, facts, marked
 from schemas.shared.types import Code, Part, ShortText
 
 UprnRef = Annotated[Uprn, marked("none", description="The property's UPRN")]
@@ -194,4 +194,4 @@ class Erased(facts.Erased):
 
 EVENTS: tuple[type[Event], ...] = (Created, Updated, Retired, Revoked, Superseded, Merged, Erased)
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -21,7 +21,7 @@ _AWARD: Data = {**_FULL, "weekly_amount": {"amount_minor": 2210, "currency": "GB
 
 EXAMPLES: dict[str, Example] = {
     "ClaimReceived": Example(_MINIMAL, {**_FULL, "source_status": {"code": "N", "label": "New"}}),
-    "ClaimAssessed": Example({**_MINIMAL, "state": "refused"}, {**_AWARD, "state": "assessed"}),
+    "ClaimAssessed": Example(_MINIMAL, {**_AWARD, "state": "assessed"}),
     "AwardStarted": Example(_MINIMAL, _AWARD),
     "AwardChanged": Example(_MINIMAL, {**_AWARD, "reason": {"code": "INC", "label": "Income changed"}}),
     "AwardSuspended": Example(_MINIMAL, {**_AWARD, "reason": {"code": "EVID", "label": "Evidence is missing"}}),

@@ -8,7 +8,7 @@ under that right. Children's and adults' care look alike here on purpose.
 from typing import Annotated, ClassVar
 
 from schemas.careevents import examples
-from schemas.shared import CaseRef, Classification, Event, Example, facts, marked
+from schemas.shared import CaseRef, Classification, Event, Example, by_class, facts, marked
 
 CareRef = Annotated[CaseRef, marked("special", "resident", "The case, as the care system calls it; keyed by HMAC")]
 IntoCareRef = Annotated[CaseRef, marked("special", "resident", "The case that goes on")]
@@ -72,4 +72,4 @@ class Erased(facts.Erased):
 
 EVENTS: tuple[type[Event], ...] = (CaseChanged, Revoked, Superseded, Merged, Erased)
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -16,6 +16,7 @@ from schemas.shared import (
     Event,
     Example,
     Money,
+    by_class,
     chosen,
     facts,
     marked,
@@ -207,4 +208,4 @@ EVENTS: tuple[type[Event], ...] = (
     Revoked, Superseded, Merged, Erased,
 )  # fmt: skip
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -18,6 +18,7 @@ from schemas.shared import (
     Example,
     Uprn,
     UtcTimestamp,
+    by_class,
     chosen,
     facts,
     marked,
@@ -212,4 +213,4 @@ EVENTS: tuple[type[Event], ...] = (
     Revoked, Superseded, Merged, Erased,
 )  # fmt: skip
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -7,7 +7,7 @@ licences those of the Local Government (Miscellaneous Provisions) Act 1976; hous
 from typing import Annotated, ClassVar, Literal
 
 from schemas.licences import examples
-from schemas.shared import CaseRef, CodedValue, DateText, Event, Example, chosen, facts, marked
+from schemas.shared import CaseRef, CodedValue, DateText, Event, Example, by_class, chosen, facts, marked
 from schemas.shared.types import LongText, Part, ShortText
 
 State = Literal["applied", "issued", "varied", "suspended", "revoked", "expired", "surrendered"]
@@ -173,4 +173,4 @@ EVENTS: tuple[type[Event], ...] = (
     Revoked, Superseded, Merged, Erased,
 )  # fmt: skip
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -7,7 +7,7 @@ _SHARED: Data = {
     "organisation": "general-register-office",
     "occurred_at": "2031-03-01T12:09:33Z",
 }
-_MINIMAL: Data = {**_SHARED, "registration_ref": "500099001", "date_of_death": {"year": 2031}}
+_MINIMAL: Data = {**_SHARED, "registration_ref": "500099001"}
 _FULL: Data = {
     **_MINIMAL,
     "logged_at": "2031-03-01T12:10:00Z",

@@ -7,7 +7,7 @@ relatives: they are marked as personal data of the deceased, and go out only und
 from typing import Annotated, ClassVar, Literal
 
 from schemas.lifeevents import examples
-from schemas.shared import Classification, DateText, Event, Example, PartialDate, facts, marked
+from schemas.shared import Classification, DateText, Event, Example, PartialDate, by_class, facts, marked
 from schemas.shared.types import Code, Part, Postcode, ShortText
 
 State = Literal["registered"]
@@ -126,4 +126,4 @@ class Erased(facts.Erased):
 
 EVENTS: tuple[type[Event], ...] = (DeathRegistered, DeathRegistrationUpdated, Revoked, Superseded, Merged, Erased)
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -27,10 +27,10 @@ _FULL: Data = {
 }
 
 
-def _pair(stage: str, status: str, **more: Any) -> Example:
-    """Return a minimal and a full example of the same step."""
-    both = {"stage": stage, "status": status, **more}
-    return Example({**_MINIMAL, **both}, {**_FULL, **both})
+def _pair(stage: str, status: str, needed: Data | None = None, **more: Any) -> Example:
+    """Return a minimal and a full example of the same step; ``needed`` is in both."""
+    both = {"stage": stage, "status": status, **(needed or {})}
+    return Example({**_MINIMAL, **both}, {**_FULL, **both, **more})
 
 
 EXAMPLES: dict[str, Example] = {
@@ -43,6 +43,7 @@ EXAMPLES: dict[str, Example] = {
     "ApplicationDecided": _pair(
         "assessment",
         "determined",
+        {"decision": {"code": "granted"}},
         decision={"code": "granted", "decided_on": "2031-03-04", "decision_maker_role": "committee"},
     ),
     "ApplicationWithdrawn": _pair("consultation", "withdrawn", reason={"code": "applicant", "label": "At request"}),
@@ -51,6 +52,7 @@ EXAMPLES: dict[str, Example] = {
     "AppealDecided": _pair(
         "appeal",
         "determined",
+        {"decision": {"code": "allowed"}},
         decision={"code": "allowed", "decided_on": "2031-03-04", "decision_maker_role": "pins"},
     ),
     **facts(_SHARED, "31/04568/FUL"),

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import StringConstraints
 
 from schemas.planning import examples
-from schemas.shared import CaseRef, CodedValue, DateText, Event, Example, facts, marked
+from schemas.shared import CaseRef, CodedValue, DateText, Event, Example, by_class, facts, marked
 from schemas.shared.types import Code, LongText, Part, ShortText, Url
 
 Stage = Literal["submission", "validation", "consultation", "assessment", "appeal", "highCourtAppeal"]
@@ -207,4 +207,4 @@ EVENTS: tuple[type[Event], ...] = (
     Revoked, Superseded, Merged, Erased,
 )  # fmt: skip
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

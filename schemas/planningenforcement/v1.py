@@ -11,7 +11,7 @@ data. Who complained is never shared onward, under any agreement.
 from typing import Annotated, ClassVar, Literal
 
 from schemas.planningenforcement import examples
-from schemas.shared import Classification, CodedValue, DateText, Event, Example, chosen, facts, marked
+from schemas.shared import Classification, CodedValue, DateText, Event, Example, by_class, chosen, facts, marked
 from schemas.shared.types import Code, LongText, Part, ShortText
 
 State = Literal["not_started", "under_investigation", "notice_served", "appealed", "closed"]
@@ -175,4 +175,4 @@ EVENTS: tuple[type[Event], ...] = (
     CaseOpened, StatusChanged, NoticeServed, CaseClosed, Revoked, Superseded, Merged, Erased,
 )  # fmt: skip
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

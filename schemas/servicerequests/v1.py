@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 
 from schemas.servicerequests import examples
-from schemas.shared import Event, Example, facts, marked
+from schemas.shared import Event, Example, by_class, facts, marked
 from schemas.shared.types import Code, LongText, Part, ShortText, Url
 
 State = Literal[
@@ -117,4 +117,4 @@ class Erased(facts.Erased):
 
 EVENTS: tuple[type[Event], ...] = (Opened, StatusChanged, Updated, Revoked, Superseded, Merged, Erased)
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -1,7 +1,9 @@
 """What the examples of all families have in common. Everything in an example is invented and looks invented."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+
+from schemas.shared.event import Event
 
 Data = dict[str, Any]
 
@@ -15,6 +17,16 @@ class Example(NamedTuple):
 
 Examples = Mapping[str, Example]
 """The examples of a family, by the name of the event's class."""
+
+
+def by_class(events: Iterable[type[Event]], examples: Examples) -> dict[type[Event], Example]:
+    """Return the examples by class, as they are on the wire: with the fields that have a value of their own."""
+    return {event: Example(*(_as_sent(event, data) for data in examples[event.__name__])) for event in events}
+
+
+def _as_sent(event: type[Event], data: Data) -> Data:
+    own = {name: field.default for name, field in event.model_fields.items() if not field.is_required()}
+    return {**data, **{name: value for name, value in own.items() if value is not None and name not in data}}
 
 
 def facts(shared: Data, into_case_ref: str) -> dict[str, Example]:

@@ -7,7 +7,7 @@ no inspection, fixed penalty or request for modification: those come from an aut
 
 from typing import Annotated, ClassVar
 
-from schemas.shared import CaseRef, Classification, CodedValue, DateText, Event, Example, Money, facts, marked
+from schemas.shared import CaseRef, Classification, CodedValue, DateText, Event, Example, Money, by_class, facts, marked
 from schemas.shared.types import Code, LongText, Part, ShortText, Usrn, UtcTimestamp
 from schemas.streetworks import examples
 from schemas.streetworks.codes import (
@@ -221,4 +221,4 @@ EVENTS: tuple[type[Event], ...] = (
     Revoked, Superseded, Merged, Erased,
 )  # fmt: skip
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.shared import CaseRef, CodedValue, DateText, Event, Example, Uprn, chosen, facts, marked
+from schemas.shared import CaseRef, CodedValue, DateText, Event, Example, Uprn, by_class, chosen, facts, marked
 from schemas.shared.types import Code, Part, ShortText
 from schemas.wastecollections import examples
 
@@ -150,4 +150,4 @@ EVENTS: tuple[type[Event], ...] = (
     Scheduled, Completed, NotCompleted, Rescheduled, ReportedMissed, Revoked, Superseded, Merged, Erased,
 )  # fmt: skip
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.shared import CaseRef, CodedValue, DateText, Event, Example, chosen, facts, marked
+from schemas.shared import CaseRef, CodedValue, DateText, Event, Example, by_class, chosen, facts, marked
 from schemas.shared.types import Code, Part, ShortText
 from schemas.wastesubscriptions import examples
 
@@ -109,4 +109,4 @@ class Erased(facts.Erased):
 
 EVENTS: tuple[type[Event], ...] = (Created, Renewed, Amended, Ended, Revoked, Superseded, Merged, Erased)
 
-EXAMPLES: dict[type[Event], Example] = {event: examples.EXAMPLES[event.__name__] for event in EVENTS}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)
