@@ -34,6 +34,8 @@ for name, target in {
     "rejects": "backbone.cli.rejects:app",
     "documents": "backbone.cli.documents:app",
     "schemas": "backbone.cli.schemas:app",
+    "sample": "backbone.cli.sample:sample",
+    "conformance": "backbone.cli.conformance:conformance",
 }.items():
     app.command(target, name=name)
 

@@ -12,7 +12,7 @@ from schemas.housingrepairs.v1 import (
 )
 from schemas.shared.lifecycle import Lifecycle
 
-_ANY = (Scheduled, StatusChanged, VariationRequested, NoAccess, Completed, Cancelled)
+_ANY = (Scheduled, Completed, StatusChanged, NoAccess, VariationRequested, Cancelled)
 _LIVE = ("open", "scheduled", "assigned", "on_hold", "variation_pending", "no_access")
 
 LIFECYCLE = Lifecycle(

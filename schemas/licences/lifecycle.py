@@ -3,7 +3,7 @@
 from schemas.licences.v1 import Applied, Expired, Issued, RevokedByAuthority, Surrendered, Suspended, Varied
 from schemas.shared.lifecycle import Lifecycle
 
-_FROM_FORCE = (Varied, Suspended, RevokedByAuthority, Expired, Surrendered, Issued, Applied)
+_FROM_FORCE = (Varied, Expired, Issued, Surrendered, Suspended, RevokedByAuthority, Applied)
 
 LIFECYCLE = Lifecycle(
     starts=(Applied,),

@@ -36,7 +36,7 @@ class Lifecycle:
     starts: tuple[type[Event], ...]
     """Events that a case begins with."""
     follows: Mapping[type[Event], tuple[type[Event], ...]]
-    """After each event, those that may come next."""
+    """After each event, those that may come next, the usual ones first."""
     ends: tuple[type[Event], ...]
     """Events after which a case is usually over; where the family has end states, only in one of those."""
     joins: tuple[type[Event], ...] = ()
