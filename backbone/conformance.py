@@ -32,10 +32,10 @@ CODES: Final[Mapping[str, str]] = {
     "schema.value-not-allowed": "A value is not in its closed list",
     "schema.invalid-value": "A value does not have the form that its type demands",
     "identity.same-id-other-data": "One id stands for different data",
-    "identity.other-id-same-content": "The same event has several ids",
+    "identity.other-id-same-content": "The same event has several ids; accept it of a source that repeats itself",
     "identity.repeated": "An event came again, unchanged",
-    "ordering.sequence-backwards": "The sequence goes backwards within a case",
-    "ordering.time-backwards": "The time goes backwards within a case",
+    "ordering.sequence-backwards": "An event comes after a later one of its case, by time and sequence",
+    "ordering.time-backwards": "An event comes after a later one of its case, by time",
     "ordering.back-dated": "An event in sequence tells of an earlier time",
     **{f"lifecycle.{kind}": text for kind, text in KINDS.items()},
     "privacy.nino": "A National Insurance number where everybody sees it",
@@ -206,19 +206,21 @@ def examine(events: Iterable[Received], *, window: bool = False, accepted: Itera
 
 
 def _order(case: _Case, received: Received) -> str | None:
-    """Return what is wrong with an event's order in its case: by sequence where there is one, else by time."""
+    """Return what is wrong with an event's order in its case: by time, and by sequence where time does not decide.
+
+    A reader of a disordered document delivers a case by its times, so that a later time may have a lower sequence.
+    """
     source, sequence = received.attributes.get("source", ""), received.attributes.get("sequence", "")
     time = received.attributes.get("time", "").removesuffix("Z")
-    before, case.sequences[source] = case.sequences.get(source, ""), sequence
-    earlier = bool(time and case.time and time < case.time)
-    if not earlier and time:
-        case.time = time
-    if before and sequence and sequence < before:
-        case.sequences[source] = before
-        return "ordering.sequence-backwards"
-    if earlier:
-        return "ordering.back-dated" if before and sequence else "ordering.time-backwards"
-    return None
+    latest, highest = case.time, case.sequences.get(source, "")
+    case.time, case.sequences[source] = max(time, latest), sequence or highest
+    if time and latest and time > latest:
+        return None
+    if highest and sequence:
+        if sequence < highest:
+            return "ordering.sequence-backwards"
+        return "ordering.back-dated" if time < latest and time else None
+    return "ordering.time-backwards" if time < latest and time else None
 
 
 def _misplaced(wrong: Misplaced) -> Problem:
