@@ -224,7 +224,7 @@ def _schema(event: type[Event], data: dict[str, Any]) -> tuple[list[Problem], tu
         elif path == "occurred_at" and len(fault["loc"]) > 1:
             if not _only_extras(faults, data):
                 problems[Problem("schema.invalid-value", "occurred_at is neither a time in UTC nor a date")] = None
-        elif not (path in {"case_ref", "into_case_ref"} and fault["type"] == "value_error"):
+        elif fault["type"] not in IDENTIFIERS:  # those are told as what they are
             problems[_problem(path, fault["type"], fault["msg"], fault.get("ctx", {}))] = None
     return list(problems), tuple(ignored)
 

@@ -7,6 +7,8 @@ which have no check digit; the NHS Data Dictionary for NHS numbers, whose tenth 
 import re
 from typing import Final, Literal
 
+from pydantic_core import PydanticCustomError
+
 Identifier = Literal["nino", "nhs-number", "e-mail", "date-of-birth"]
 
 IDENTIFIERS: dict[Identifier, str] = {
@@ -66,19 +68,19 @@ def found_in(text: str) -> tuple[Identifier, ...]:
 
 
 def refused(reference: str) -> str:
-    """Return a case reference as it is; raises ValueError, without the value, if it is somebody's number.
+    """Return a case reference as it is; raises an error of the kind, without the value, if it is somebody's number.
 
     A bare number of ten digits counts as an NHS number only within the ranges that are given out: one in eleven of
     those passes the check by chance, so that a council with such references needs a prefix of its own.
     """
-    size = len(reference)
-    if 9 <= size <= 13:  # the lengths of both, with and without blanks; a busy path
-        if is_nino(reference):
-            message = "must not be a National Insurance number"
-            raise ValueError(message)
-        if size >= 10 and (found := _TEN_DIGITS.fullmatch(reference)) and _is_issued(found[1] + found[3] + found[4]):
-            message = "must not be an NHS number"
-            raise ValueError(message)
+    # a busy path: the lengths of both, with and without blanks, and how they begin and end
+    if 9 <= len(reference) <= 13:
+        if reference[-1].isdigit():
+            found = _TEN_DIGITS.fullmatch(reference) if reference[0].isdigit() else None
+            if found and _is_issued(found[1] + found[3] + found[4]):
+                raise PydanticCustomError("nhs-number", "must not be an NHS number")
+        elif reference[0].isalpha() and is_nino(reference):
+            raise PydanticCustomError("nino", "must not be a National Insurance number")
     return reference
 
 

@@ -9,7 +9,7 @@ from stdnum.gb import nhs
 from schemas.addresses.v1 import Updated
 from schemas.counciltax.v1 import AccountOpened
 from schemas.servicerequests.v1 import Merged, StatusChanged
-from schemas.shared.identifiers import found_in, is_nhs_number, is_nino, refused
+from schemas.shared.identifiers import IDENTIFIERS, found_in, is_nhs_number, is_nino, refused
 
 SHARED = {"organisation": "E09000099", "occurred_at": "2031-06-14T08:05:00Z"}
 
@@ -103,6 +103,7 @@ def test_a_case_reference_that_is_somebodys_number_is_refused_without_repeating_
             event.model_validate(content)
         (fault,) = error.value.errors(include_input=False, include_url=False, include_context=False)
         assert fault["loc"] == (field,)
+        assert fault["type"] in IDENTIFIERS
         assert "must not be a" in fault["msg"]
         assert text not in str(fault)
 
