@@ -143,7 +143,7 @@ def _envelope(received: Received, event: type[Event], *, private: bool) -> Itera
     if isinstance(organisation, str) and source != [""] and organisation not in source:
         yield wrong("source does not name the organisation of the data")
     if subject and event.personal_case_ref:
-        if reference in {subject, received.key}:
+        if isinstance(reference, str) and reference in {subject, received.key}:
             yield Problem("privacy.case-ref-in-clear", "the case reference is personal; subject and key hold its HMAC")
         elif not KEYED.fullmatch(subject) and not private:
             yield wrong("subject is not a keyed case reference: 32 hexadecimal digits or more")

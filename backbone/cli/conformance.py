@@ -54,6 +54,9 @@ async def conformance(
     if unknown:
         message = f"--accept takes codes, not {unknown[0]!r}"
         raise ConfigurationError(message, code="config.invalid-value", guidance=f"one of {', '.join(CODES)}")
+    if html is not None and not html.parent.is_dir():
+        message = f"there is no folder {html.parent} for the page"
+        raise ConfigurationError(message, code="config.invalid-value")
     if not events and sys.stdin.isatty():
         message = "name at least one file or topic"
         raise ConfigurationError(message, code="config.no-file", guidance="or give events on standard input")

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Annotated
 
 from cyclopts import Parameter
+from pydantic import TypeAdapter, ValidationError
 
 from backbone.cli import output
 from backbone.cli.deployment import HERE, Config
@@ -15,7 +16,7 @@ from backbone.event import Message
 from backbone.sample import ORGANISATION, Sampled, events_of, sample_messages, stream
 from backbone.sample_faults import Attributes, as_message, as_structured, bad_events
 from schemas.families import FAMILIES
-from schemas.shared import Event
+from schemas.shared import Event, Organisation
 
 
 async def sample(
@@ -56,6 +57,7 @@ async def sample(
         The deployment file that says where the broker is.
     """
     name = _family(family)
+    _refuse_nonsense(count, organisation)
     event_class = _event_class(name, event) if event is not None else None
     if topic is None:
         for attributes in _structured(name, event_class, count, seed, organisation or ORGANISATION, bad=bad):
@@ -74,6 +76,17 @@ async def sample(
     written = await publish_samples(connection, topic, messages, transactional_id=f"{owner}.sample.{name}")
     output.say(f"{written:,} synthetic events on {topic}", "green")
     return 0
+
+
+def _refuse_nonsense(count: int, organisation: str | None) -> None:
+    if count < 1:
+        message = "--count takes a number from 1"
+        raise ConfigurationError(message, code="config.invalid-value")
+    try:
+        TypeAdapter(Organisation).validate_python(organisation or ORGANISATION)
+    except ValidationError:
+        message = "--organisation takes a GSS code such as E09000099, or a registered slug"
+        raise ConfigurationError(message, code="config.invalid-value") from None
 
 
 def _family(text: str) -> str:

@@ -71,6 +71,9 @@ def test_an_accepted_code_is_reported_and_does_not_fail(tmp_path: Path) -> None:
     [
         (("sample", "unheardof"), 2, "there is no family"),
         (("sample", "planning", "--event", "unheard-of"), 2, "has no event"),
+        (("sample", "planning", "--count", "0"), 2, "--count takes"),
+        (("sample", "planning", "--organisation", "Example Borough"), 2, "--organisation takes"),
+        (("conformance", "--html", "nowhere/report.html"), 2, "there is no folder nowhere"),
         (("conformance", "nowhere/events.jsonl"), 2, "there is no file"),
         (("conformance", "--accept", "unheard-of"), 2, "--accept takes codes"),
         (("conformance",), 1, "There was no event to check"),
