@@ -9,10 +9,13 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backbone.errors import OversizeError, SchemaError
+from backbone.case_keys import case_key
+from backbone.errors import ConfigurationError, OversizeError, SchemaError
 from backbone.packed import TABLE_SIZE, VARINTS, Headers, Message, framed, packed_headers, varint
+from backbone.secret import Secret
 from schemas.shared import Event, PartialDate, categories
 
+HIDING_GUIDANCE = "name one by `organisation.case_secret`; it never changes after the first publish, as keys would"
 EVENT_MAX_BYTES = 65_536
 """An event with its key and headers is never larger on the wire; larger data needs a claim check."""
 
@@ -57,6 +60,8 @@ class Origin:
     organisation: str
     system: str
     source_base: str = "urn:backbone"
+    case_secret: Secret | None = None
+    """What personal case references are hidden with, in keys and subjects."""
 
     @property
     def source(self) -> str:
@@ -67,10 +72,14 @@ class Origin:
 class _Prepared:
     """What all events of one class in one document share; the parts of their headers are packed."""
 
-    __slots__ = ("categories", "event_type", "heads", "marked", "masks", "serialise", "topic")
+    __slots__ = ("categories", "event_type", "heads", "hides_case", "marked", "masks", "serialise", "topic")
 
     def __init__(self, event_class: type[Event], origin: Origin, common: Headers) -> None:
         self.topic = f"{origin.organisation}.{event_class.topic_suffix}"
+        self.hides_case = event_class.personal_case_ref
+        if self.hides_case and origin.case_secret is None:
+            message = f"{event_class.__name__} has a personal case reference, and there is no secret to hide it with"
+            raise ConfigurationError(message, code="config.no-case-secret", guidance=HIDING_GUIDANCE)
         self.serialise = event_class.__pydantic_serializer__.to_json
         ranked = [(path, CATEGORY_RANK[category]) for path, category in categories(event_class)]
         self.categories = tuple(sorted(ranked, key=lambda pair: -pair[1]))
@@ -130,9 +139,14 @@ class Encoder:
         if late:
             common.append(("ce_late", b"true"))
         self.prepared = {event_class: _Prepared(event_class, origin, common) for event_class in emits}
+        self._origin = origin
         self._ordinal = b"%08d" % ordinal
         self._thousand = -1
         self._sequence = b""
+
+    def _hidden(self, case_ref: str) -> bytes:
+        assert self._origin.case_secret is not None
+        return case_key(self._origin.case_secret.reveal().encode(), self._origin.organisation, case_ref).encode()
 
     def _sequence_of(self, number: int, position: int) -> bytes:
         """Return the framed ``ce_sequence``, for which only the last digits change from record to record."""
@@ -168,7 +182,7 @@ class Encoder:
                     break
         occurred_at = event.occurred_at
         time = occurred_at.encode() if occurred_at.__class__ is str else day_of(occurred_at)
-        key = event.case_ref.encode()
+        key = self._hidden(event.case_ref) if prepared.hides_case else event.case_ref.encode()
         framed_key = VARINTS[len(key)] + key
         value = prepared.serialise(event, exclude_none=True)
         size = len(value)

@@ -33,6 +33,8 @@ COMMANDS: Final = (
     ("documents", "backbone.cli.documents:app", "List, release and discard documents that are held."),
     ("subscribe", "backbone.cli.subscribe:subscribe", "Follow topics and print their events."),
     ("schemas", "backbone.cli.schemas:app", "Export the schemas and check that they stay compatible."),
+    ("sample", "backbone.cli.sample:sample", "Make synthetic events to develop with, before any council is connected."),
+    ("conformance", "backbone.cli.conformance:conformance", "Check whether events are what the vocabulary demands."),
     ("broker", "backbone.cli.running:broker", "Run a real Kafka in the foreground, to try things with."),
 )
 for name, target, text in COMMANDS:

@@ -15,12 +15,13 @@ from backbone.adapter import Adapter, AnyAdapter
 from backbone.config.models import RESERVED_FEEDS, DeploymentModel, FeedModel, resolved
 from backbone.config.yaml_file import place, plain, read_yaml
 from backbone.errors import ConfigurationError
-from backbone.event import Origin
+from backbone.event import HIDING_GUIDANCE, Origin
 from backbone.feed import Feed, FeedSetup, ServiceTopics
 from backbone.formats.reader import Layout
-from backbone.kafka.connection import KafkaConnection, Secret
+from backbone.kafka.connection import KafkaConnection
 from backbone.preview import layouts_of
 from backbone.problems import InvalidDeploymentError, Problem, did_you_mean
+from backbone.secret import Secret
 from backbone.sources.files import FilesSource
 from backbone.sources.filesystem import LocalFolder
 from backbone.sources.unpack import Spool
@@ -139,9 +140,10 @@ class _Loader:
         feeds: list[FeedConfig] = []
         if model is not None:
             self._check_names(model.feeds)
-            organisation = model.organisation.id
+            secret = self._secret(model.organisation.case_secret, ("organisation", "case_secret"))
+            speaker = Origin(model.organisation.id, "", model.source_base, secret)
             for index, feed in enumerate(model.feeds):
-                made = self._feed(index, feed, organisation, model.source_base)
+                made = self._feed(index, feed, speaker)
                 if made is not None:
                     feeds.append(made)
         elif isinstance(raw_feeds, list):
@@ -235,7 +237,7 @@ class _Loader:
         self.problem(at, "config.secret-in-file", "a secret stands in the file itself", remedy)
         return None
 
-    def _feed(self, index: int, feed: FeedModel, organisation: str, base: str) -> FeedConfig | None:
+    def _feed(self, index: int, feed: FeedModel, speaker: Origin) -> FeedConfig | None:
         try:
             feed.source.folder(self.path.parent)
         except ConfigurationError as error:
@@ -249,9 +251,13 @@ class _Loader:
         if feed.on_reject == "hold_case" and adapter.identity.case is None:
             at = ("feeds", index, "on_reject")
             self.problem(at, "config.no-case", f"adapter {adapter.name} cannot tell cases, so none can be held")
+        hidden = sorted(event_class.__name__ for event_class in adapter.emits if event_class.personal_case_ref)
+        if hidden and speaker.case_secret is None:
+            message = f"{', '.join(hidden)} of {adapter.name} have personal case references: a secret must hide them"
+            self.problem(("feeds", index, "adapter"), "config.no-case-secret", message, HIDING_GUIDANCE)
         if options is None or layouts is None:
             return None
-        origin = Origin(organisation, feed.system or adapter.name, base)
+        origin = replace(speaker, system=feed.system or adapter.name)
         return FeedConfig(feed, adapter, layouts, options, origin)
 
     def _layouts(

@@ -24,10 +24,14 @@ class Strict(BaseModel):
 
 
 class OrganisationModel(Strict):
-    """Whose deployment it is: GSS code or registered slug, and a name for people."""
+    """Whose deployment it is: GSS code or registered slug, and a name for people.
+
+    ``case_secret`` is a reference as passwords are. It hides case references that are personal.
+    """
 
     id: Organisation
     name: str = ""
+    case_secret: str | None = None
 
 
 class KafkaModel(Strict):

@@ -5,6 +5,8 @@ from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import Any, Literal
 
+from backbone.secret import Secret
+
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
@@ -17,7 +19,7 @@ class KafkaConnection:
     security_protocol: SecurityProtocol = "PLAINTEXT"
     sasl_mechanism: SaslMechanism | None = None
     username: str | None = None
-    password: "Secret | None" = None
+    password: Secret | None = None
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None
@@ -60,29 +62,3 @@ class KafkaConnection:
             if path is not None:
                 options[name] = str(path)
         return options
-
-
-class Secret:
-    """Text that shows itself only when asked by name."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        """Wrap a password or a key."""
-        self._text = text
-
-    def reveal(self) -> str:
-        """Return the text."""
-        return self._text
-
-    def __repr__(self) -> str:
-        """Hide the text."""
-        return "Secret('**********')"
-
-    def __eq__(self, other: object) -> bool:
-        """Compare by text."""
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        """Hash by text, so that a connection stays hashable."""
-        return hash(self._text)

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backbone.kafka.connection import KafkaConnection, SaslMechanism, Secret, SecurityProtocol
+from backbone.kafka.connection import KafkaConnection, SaslMechanism, SecurityProtocol
+from backbone.secret import Secret
 from schemas.shared import Organisation
 
 

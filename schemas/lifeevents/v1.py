@@ -4,9 +4,10 @@ The dead are outside the UK GDPR, but a registration is confidential, and names 
 relatives: they are marked as personal data of the deceased, and go out only under an agreement.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from schemas.shared import Classification, DateText, Event, PartialDate, facts, marked
+from schemas.lifeevents import examples
+from schemas.shared import Classification, DateText, Event, Example, PartialDate, by_class, facts, marked
 from schemas.shared.types import Code, Part, Postcode, ShortText
 
 State = Literal["registered"]
@@ -125,46 +126,4 @@ class Erased(facts.Erased):
 
 EVENTS: tuple[type[Event], ...] = (DeathRegistered, DeathRegistrationUpdated, Revoked, Superseded, Merged, Erased)
 
-_SHARED: dict[str, Any] = {
-    "case_ref": "500099001",
-    "organisation": "general-register-office",
-    "occurred_at": "2031-03-01T12:09:33Z",
-}
-_MINIMAL: dict[str, Any] = {**_SHARED, "registration_ref": "500099001", "date_of_death": {"year": 2031}}
-_FULL: dict[str, Any] = {
-    **_MINIMAL,
-    "logged_at": "2031-03-01T12:10:00Z",
-    "source_status": {"code": "locked"},
-    "registration_type": "1",
-    "registered_on": "2031-03-01",
-    "date_of_death": {"year": 2031, "month": 2, "day": 27},
-    "date_of_death_verification": "01",
-    "qualifier": "On or about",
-    "names": [
-        {"kind": "registered", "title": "Ms", "given_names": ["Invented", "Zoë"], "family_name": "Exämple"},
-        {"kind": "alias", "given_names": ["Zed"], "family_name": "Sample", "alias_type": "otherwise"},
-        {"kind": "before_marriage", "given_names": ["Invented"], "family_name": "Placename"},
-    ],
-    "sex": "female",
-    "date_of_birth": {"year": 1950, "month": 2},
-    "date_of_birth_verification": "02",
-    "address": {"lines": ["1 Invented Row", "Nowhere"], "postcode": "ZZ1 1ZZ"},
-}
-
-EXAMPLES: dict[type[Event], tuple[dict[str, Any], ...]] = {
-    DeathRegistered: (_MINIMAL, _FULL),
-    DeathRegistrationUpdated: (
-        {**_MINIMAL, "reason": "typographical"},
-        {**_FULL, "source_status": {"code": "4"}, "reason": "cancelled"},
-    ),
-    Revoked: ({**_SHARED, "reason": "sent_in_error"}, {**_SHARED, "revokes": "0" * 32, "reason": "duplicate"}),
-    Superseded: (
-        {**_SHARED, "reason": "typographical"},
-        {**_SHARED, "supersedes": "0" * 32, "superseded_by": "1" * 32, "reason": "formal_correction"},
-    ),
-    Merged: ({**_SHARED, "into_case_ref": "500099002"}, {**_SHARED, "into_case_ref": "2", "reason": "duplicate"}),
-    Erased: (
-        {**_SHARED, "legal_ground": "court_order"},
-        {**_SHARED, "logged_at": "2031-06-14T08:06:00Z", "legal_ground": "retention_expired"},
-    ),
-}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

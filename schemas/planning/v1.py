@@ -3,11 +3,12 @@
 Registers know dates, not instants: ``occurred_at`` is then a PartialDate with year, month and day.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import StringConstraints
 
-from schemas.shared import CaseRef, CodedValue, DateText, Event, facts, marked
+from schemas.planning import examples
+from schemas.shared import CaseRef, CodedValue, DateText, Event, Example, by_class, facts, marked
 from schemas.shared.types import Code, LongText, Part, ShortText, Url
 
 Stage = Literal["submission", "validation", "consultation", "assessment", "appeal", "highCourtAppeal"]
@@ -206,59 +207,4 @@ EVENTS: tuple[type[Event], ...] = (
     Revoked, Superseded, Merged, Erased,
 )  # fmt: skip
 
-_SHARED: dict[str, Any] = {
-    "case_ref": "31/04567/FUL",
-    "organisation": "E09000099",
-    "occurred_at": {"year": 2031, "month": 3, "day": 4},
-}
-_MINIMAL: dict[str, Any] = {**_SHARED, "reference": "31/04567/FUL"}
-_FULL: dict[str, Any] = {
-    **_MINIMAL,
-    "external_refs": [{"system": "planning-portal", "value": "PT-10099999"}],
-    "logged_at": "2031-03-04T09:30:00Z",
-    "source_status": {"code": "valid-from"},
-    "location": {"uprn": "100000000001", "latitude": 52.1, "longitude": -1.9, "source_crs": "EPSG:4326"},
-    "lgsl": 484,
-    "planning_authority": "local-authority:ZZZ",
-    "application_type": ["full", "lbc"],
-    "description": "Invented rear extension at an invented house",
-    "geometry": "POINT (-1.9 52.1)",
-    "applicant": {"name": "Ann Example", "address": "1 Invented Row"},
-    "agent": {"name": "Example Plans Ltd"},
-    "documents": [{"url": "https://planning.example.org/31-04567/plan.pdf", "name": "Plan"}],
-}
-
-
-def _pair(stage: str, status: str, **more: Any) -> tuple[dict[str, Any], ...]:
-    """Return a minimal and a full example."""
-    both = {"stage": stage, "status": status, **more}
-    return {**_MINIMAL, **both}, {**_FULL, **both}
-
-
-EXAMPLES: dict[type[Event], tuple[dict[str, Any], ...]] = {
-    ApplicationSubmitted: _pair("submission", "undetermined"),
-    ApplicationValidated: _pair("validation", "undetermined"),
-    ApplicationInvalidated: _pair("validation", "undetermined"),
-    ConsultationStarted: _pair("consultation", "undetermined", ends_on="2031-03-25"),
-    ConsultationEnded: _pair("consultation", "undetermined"),
-    CommitteeScheduled: _pair("assessment", "undetermined", committee_on="2031-04-20"),
-    ApplicationDecided: _pair(
-        "assessment",
-        "determined",
-        decision={"code": "granted", "decided_on": "2031-04-20", "decision_maker_role": "committee"},
-    ),
-    ApplicationWithdrawn: _pair("consultation", "withdrawn", reason={"code": "applicant", "label": "At request"}),
-    ApplicationReturned: _pair("validation", "returned"),
-    AppealLodged: _pair("appeal", "determined"),
-    AppealDecided: _pair("appeal", "determined", decision={"code": "allowed", "decision_maker_role": "pins"}),
-    Revoked: ({**_SHARED, "reason": "sent_in_error"}, {**_SHARED, "revokes": "0" * 32, "reason": "duplicate"}),
-    Superseded: (
-        {**_SHARED, "reason": "typographical"},
-        {**_SHARED, "supersedes": "0" * 32, "superseded_by": "1" * 32, "reason": "formal_correction"},
-    ),
-    Merged: ({**_SHARED, "into_case_ref": "31/04568/FUL"}, {**_SHARED, "into_case_ref": "A", "reason": "duplicate"}),
-    Erased: (
-        {**_SHARED, "legal_ground": "erasure_request"},
-        {**_SHARED, "logged_at": "2031-06-14T08:06:00Z", "legal_ground": "retention_expired"},
-    ),
-}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

@@ -1,8 +1,9 @@
 """Service requests, version 1. After Open311 GeoReport v2 with mySociety's extended states."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from schemas.shared import Event, facts, marked
+from schemas.servicerequests import examples
+from schemas.shared import Event, Example, by_class, facts, marked
 from schemas.shared.types import Code, LongText, Part, ShortText, Url
 
 State = Literal[
@@ -116,46 +117,4 @@ class Erased(facts.Erased):
 
 EVENTS: tuple[type[Event], ...] = (Opened, StatusChanged, Updated, Revoked, Superseded, Merged, Erased)
 
-_SHARED: dict[str, Any] = {
-    "case_ref": "700123",
-    "organisation": "E09000099",
-    "occurred_at": "2031-06-14T08:05:00Z",
-}
-_FULL: dict[str, Any] = {
-    **_SHARED,
-    "external_refs": [{"system": "fixmystreet", "value": "990017"}],
-    "logged_at": "2031-06-14T08:06:00Z",
-    "source_status": {"code": "RES", "label": "Responded"},
-    "location": {"usrn": "47100001", "easting": 400001.0, "northing": 300001.0, "source_crs": "EPSG:27700"},
-    "lgsl": 574,
-    "service_code": "HP03",
-    "service_name": "Pothole",
-    "description": "Deep hole outside the invented shop",
-    "media": ["https://media.example.org/1.jpg"],
-    "public_update": "We will repair this within 28 days.",
-    "defect": {"type": "CW-POT", "priority": "P2"},
-}
-
-EXAMPLES: dict[type[Event], tuple[dict[str, Any], ...]] = {
-    Opened: (_SHARED, {**_FULL, "state": "for_triage", "reporter": {"name": "Ann Example"}}),
-    StatusChanged: ({**_SHARED, "state": "investigating"}, {**_FULL, "state": "action_scheduled"}),
-    Updated: (_SHARED, _FULL),
-    Revoked: (
-        {**_SHARED, "reason": "sent_in_error"},
-        {**_SHARED, "revokes": "0123456789abcdef0123456789abcdef", "reason": "duplicate"},
-    ),
-    Superseded: (
-        {**_SHARED, "reason": "typographical"},
-        {
-            **_SHARED,
-            "supersedes": "0123456789abcdef0123456789abcdef",
-            "superseded_by": "fedcba9876543210fedcba9876543210",
-            "reason": "formal_correction",
-        },
-    ),
-    Merged: ({**_SHARED, "into_case_ref": "700124"}, {**_SHARED, "into_case_ref": "700124", "reason": "duplicate"}),
-    Erased: (
-        {**_SHARED, "legal_ground": "erasure_request"},
-        {**_SHARED, "logged_at": "2031-06-14T08:06:00Z", "legal_ground": "retention_expired"},
-    ),
-}
+EXAMPLES: dict[type[Event], Example] = by_class(EVENTS, examples.EXAMPLES)

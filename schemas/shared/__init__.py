@@ -1,8 +1,9 @@
 """What every family shares: the event base, field types, markings and the four facts."""
 
 from schemas.shared.event import Classification, Event, categories
+from schemas.shared.examples import Example, Examples, by_class
 from schemas.shared.facts import Erased, Merged, Revoked, Superseded
-from schemas.shared.markings import Category, DataSubject, marked
+from schemas.shared.markings import Category, DataSubject, chosen, marked
 from schemas.shared.types import (
     CaseRef,
     CodedValue,
@@ -11,6 +12,7 @@ from schemas.shared.types import (
     LgslId,
     Location,
     Money,
+    OpaqueRef,
     Organisation,
     PartialDate,
     Postcode,
@@ -21,7 +23,8 @@ from schemas.shared.types import (
 )
 
 __all__ = [
-    "CaseRef", "Category", "Classification", "CodedValue", "DataSubject", "DateText", "Erased", "Event", "ExternalRef",
-    "LgslId", "Location", "Merged", "Money", "Organisation", "PartialDate", "Postcode", "Revoked", "SourceStatus",
-    "Superseded", "Uprn", "Usrn", "UtcTimestamp", "categories", "marked",
+    "CaseRef", "Category", "Classification", "CodedValue", "DataSubject", "DateText", "Erased", "Event", "Example",
+    "Examples", "ExternalRef", "LgslId", "Location", "Merged", "Money", "OpaqueRef", "Organisation", "PartialDate",
+    "Postcode", "Revoked", "SourceStatus", "Superseded", "Uprn", "Usrn", "UtcTimestamp", "by_class", "categories",
+    "chosen", "marked",
 ]  # fmt: skip

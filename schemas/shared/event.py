@@ -9,10 +9,10 @@ from pydantic.fields import FieldInfo
 
 from schemas.shared.markings import ENVELOPE_CATEGORY, Category, marked
 from schemas.shared.types import (
-    CaseRef,
     ExternalRef,
     LgslId,
     Location,
+    OpaqueRef,
     Organisation,
     PartialDate,
     SourceStatus,
@@ -43,8 +43,13 @@ class Event(BaseModel):
     event_type: ClassVar[str] = ""
     dataschema: ClassVar[str] = ""
     topic_suffix: ClassVar[str] = ""
+    personal_case_ref: ClassVar[bool] = False
+    """Whether the case reference is personal by its marking: key and subject then hold an HMAC of it instead."""
 
-    case_ref: Annotated[CaseRef, marked("none", description="The owning system's reference, as staff quote it")]
+    case_ref_is_uprn: ClassVar[bool] = False
+    """Whether cases are properties: a UPRN of ten digits may look like an NHS number."""
+
+    case_ref: Annotated[OpaqueRef, marked("none", description="The owning system's reference, as staff quote it")]
     organisation: Annotated[Organisation, marked("none", description="Who owns the case: GSS code or slug")]
     occurred_at: Annotated[
         UtcTimestamp | PartialDate, marked("none", description="When it happened; a date if the source has only that")
@@ -76,6 +81,7 @@ class Event(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Derive the envelope's constants once a class."""
         super().__pydantic_init_subclass__(**kwargs)
+        cls.personal_case_ref = _category(cls.model_fields["case_ref"]) != "none"
         if cls.family and cls.fact:
             cls.event_type = f"org.councilbackbone.{cls.family}.{cls.fact}.v{cls.major}"
             cls.dataschema = f"urn:backbone:schema:{cls.family}:{cls.__name__}:v{cls.major}"

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from schemas.shared.event import Event
 from schemas.shared.markings import marked
-from schemas.shared.types import CaseRef, Code
+from schemas.shared.types import Code, OpaqueRef
 
 CorrectionReason = Literal[
     "typographical",
@@ -58,7 +58,7 @@ class Merged(Event):
     """The case is now part of another one; later events carry the other's reference."""
 
     fact: ClassVar[str] = "merged"
-    into_case_ref: Annotated[CaseRef, marked("none", description="The case that goes on")]
+    into_case_ref: Annotated[OpaqueRef, marked("none", description="The case that goes on")]
     reason: Annotated[
         CorrectionReason | None, marked("none", description="Why they were merged", values=CORRECTION_REASONS)
     ] = None

@@ -31,11 +31,13 @@ def marked(
     *,
     values: Mapping[str, str] | None = None,
     open_list: bool = False,
+    never_shared: bool = False,
 ) -> Any:
     """Mark a field, for use within ``Annotated``; a personal field names its subject.
 
     ``values`` says what each value of a list means (``x-value-descriptions``); ``open_list`` says that a later
-    version may add values to it without a new major (``x-open-list``). Raises ValueError for a contradiction.
+    version may add values to it without a new major (``x-open-list``); ``never_shared`` that no agreement may name the
+    field (``x-never-shared``). Raises ValueError for a contradiction.
     """
     if (category == "none") != (subject is None):
         message = "a field names its data subject when, and only when, it is personal"
@@ -47,4 +49,11 @@ def marked(
         extra["x-value-descriptions"] = dict(values)
     if open_list:
         extra["x-open-list"] = True
+    if never_shared:
+        extra["x-never-shared"] = True
     return Field(json_schema_extra=extra, description=description)
+
+
+def chosen(values: Mapping[str, str], *names: str) -> dict[str, str]:
+    """Return the meanings of some values of a list, for an event that can have no others."""
+    return {name: values[name] for name in names}

@@ -6,9 +6,10 @@ datetime would cost the hot path a quarter of its speed.
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.shared.currencies import CURRENCY_PATTERN
+from schemas.shared.identifiers import refused
 from schemas.shared.markings import marked
 
 # Digits are spelt [0-9]: \d also matches those of other scripts, and an exported pattern must mean the same anywhere.
@@ -29,6 +30,9 @@ DateText = Annotated[str, StringConstraints(pattern=f"^{_DATE}$")]
 
 CaseRef = Annotated[str, StringConstraints(pattern=r"^\S(.*\S)?$", max_length=128)]
 """The owning system's reference, unpadded, as staff would quote it: one line, no blanks around it."""
+
+OpaqueRef = Annotated[CaseRef, AfterValidator(refused)]
+"""A case reference that everybody may see: never a National Insurance number, never an NHS number."""
 
 Organisation = Annotated[str, StringConstraints(pattern="^([EWSN][0-9]{8}|[a-z][a-z0-9-]{1,62})$")]
 """ONS GSS code, or the registered slug of a national body."""

@@ -7,10 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(
-    r'"((?:record|document|feed|broker|topic|state|source|config|reject|worker|dependency|internal)\.[a-z0-9-]+)"'
+    r'"((?:record|document|feed|broker|topic|state|source|config|reject|worker|dependency|internal|event|handler|dead-letter)'
+    r'\.[a-z0-9-]+|subscriber\.(?:no-events|two-handlers|unknown))"'
 )
 NOT_ERRORS = {
-    "document.committed", "document.finished", "feed.stalled", "feed.stopped", "state.loaded", "state.loading",
+    "dead-letter.left-hard", "document.committed", "event.dead", "event.failed", "event.settled",
+    "document.finished", "feed.stalled", "feed.stopped", "state.loaded", "state.loading",
     "worker.log", "worker.stopped", "worker.stopping",
 }  # fmt: skip
 """Log events and named points, which are spelt alike."""

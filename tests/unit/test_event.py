@@ -5,8 +5,12 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 
+from backbone.case_keys import case_key
+from backbone.errors import ConfigurationError
 from backbone.event import Encoder, Origin, length_prefixed, record_digest, record_key
 from backbone.packed import unpack
+from backbone.secret import Secret
+from schemas.counciltax import v1 as counciltax
 from schemas.planning.v1 import ApplicationSubmitted
 from schemas.servicerequests.v1 import Opened, StatusChanged
 from schemas.shared import Location, PartialDate
@@ -85,3 +89,16 @@ def test_ids_differ_by_everything_that_they_are_made_of() -> None:
 def test_an_id_is_what_it_was_when_it_was_first_published() -> None:
     """Ids are part of the contract: this one may never change."""
     assert event_id(b"700123_deadbeef") == "66f4e120b2d4458985677b7f603d7c47"
+
+
+def test_a_personal_case_reference_is_hidden_in_key_and_subject() -> None:
+    """Council tax accounts: an HMAC stands for the account, whoever speaks without a secret is refused."""
+    event = counciltax.AccountOpened.model_validate(counciltax.EXAMPLES[counciltax.AccountOpened].minimal)
+    speaker = Origin("E09000099", "toy", case_secret=Secret("a secret"))
+    encoder = Encoder(speaker, (counciltax.AccountOpened,), ordinal=0, traceparent="")
+    key, value, found = unpack(encoder.encode(event, KEY, 1, 0, 0)[2])
+    assert key.decode() == case_key(b"a secret", "E09000099", event.case_ref)
+    assert dict(found)["ce_subject"] == key
+    assert event.case_ref.encode() in (value or b"")
+    with pytest.raises(ConfigurationError, match="personal case reference"):
+        Encoder(Origin("E09000099", "toy"), (counciltax.AccountOpened,), ordinal=0, traceparent="")

@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbone.kafka.admin import TopicSpec
-from backbone.kafka.connection import KafkaConnection, Secret
+from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.lease import share_out
 from backbone.kafka.partitioning import CachedPartitioner, murmur2, partition_of
+from backbone.secret import Secret
 from backbone.status import ShardStatus
 from backbone.topics import plan, refusals
 

@@ -1,0 +1,1 @@
+"""The gazetteer of addresses: which properties there are and what they are called."""

@@ -1,0 +1,1 @@
+"""Housing benefit and council tax reduction, from the claim to the end of the award."""

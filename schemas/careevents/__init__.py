@@ -1,0 +1,1 @@
+"""Social care: that a case changed, and nothing else."""

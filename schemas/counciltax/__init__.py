@@ -1,0 +1,1 @@
+"""Council tax accounts, and payments to the council's funds."""

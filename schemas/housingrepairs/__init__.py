@@ -1,0 +1,1 @@
+"""Repairs of rented homes, from the work order to its completion."""

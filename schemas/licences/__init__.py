@@ -1,0 +1,1 @@
+"""Licences that a council gives: premises, taxis, houses in multiple occupation."""

@@ -1,0 +1,1 @@
+"""Works on streets: permits, starts and stops, inspections, fixed penalties."""

@@ -1,0 +1,1 @@
+"""Collections of household waste: planned, done, not done, missed."""

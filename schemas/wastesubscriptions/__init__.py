@@ -1,0 +1,1 @@
+"""Subscriptions to paid waste collections, such as garden waste."""
