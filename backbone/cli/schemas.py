@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import stamina
 from cyclopts import App
 
 from backbone.cli import output
@@ -17,6 +18,7 @@ from backbone.contracts.files import (
     write_files,
 )
 from backbone.contracts.released import earlier_schemas
+from backbone.registry import DEFAULT_COMPATIBILITY, Compatibility, Registry, RegistryFormat, access, subjects
 from backbone.schema_export import drift, export, family_schema, release_all
 from schemas.families import FAMILIES
 
@@ -87,4 +89,56 @@ def check(*, against: str | None = None, release: bool = False, json: bool = Fal
     if release:
         release_all()
     output.say(f"{len(FAMILIES)} families: committed contracts are current, and no change breaks anybody", "green")
+    return 0
+
+
+@app.command
+def publish(
+    *,
+    registry: str,
+    format: RegistryFormat = "jsonschema",  # noqa: A002 - the option is called so
+    compatibility: Compatibility | None = None,
+    dry_run: bool = False,
+    json: bool = False,
+) -> int:
+    """Mirror every event's schema to a schema registry; what is there already stays as it is.
+
+    The whole plan is made first: where the registry would refuse one schema, nothing is written.
+
+    Parameters
+    ----------
+    registry
+        Address of the Confluent-compatible interface. Credentials: in the address, or BACKBONE_REGISTRY_USERNAME and
+        BACKBONE_REGISTRY_PASSWORD, or BACKBONE_REGISTRY_TOKEN, each also with _FILE.
+    format
+        JSON Schema or Avro.
+    compatibility
+        The mode of each subject; by default BACKWARD_TRANSITIVE for JSON Schema and FULL_TRANSITIVE for Avro.
+    dry_run
+        Show the plan and write nothing.
+    json
+        One JSON object a subject.
+    """
+    stamina.instrumentation.set_on_retry_hooks([])  # the default hook would log to the data channel
+    mode = compatibility or DEFAULT_COMPATIBILITY[format]
+    with Registry(access(registry)) as client:
+        steps = list(client.plan(subjects(FAMILIES, format), mode))
+        rows = [(step.action, step.subject.name, step.detail) for step in steps]
+        if json:
+            for action, subject, detail in rows:
+                row = {"action": action, "subject": subject, "detail": detail, "dry_run": dry_run}
+                output.json_line({"schema_version": output.SCHEMA_VERSION, **row})
+        else:
+            output.table(("action", "subject", "detail"), rows)
+        refused = sum(step.action == "refuse" for step in steps)
+        if refused:
+            output.say(f"the registry would refuse {refused} of {len(steps)} schemas; nothing was written", "red")
+            return 1
+        due = [step for step in steps if step.action != "unchanged"]
+        if dry_run:
+            output.say(f"dry run: {len(due)} of {len(steps)} subjects would change")
+            return 0
+        for step in due:
+            client.apply(step, mode)
+    output.say(f"{len(due)} of {len(steps)} subjects changed", "green")
     return 0

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(
-    r'"((?:record|document|feed|broker|topic|state|source|config|reject|worker|dependency|internal)\.[a-z0-9-]+)"'
+    r'"((?:record|document|feed|broker|topic|state|source|config|registry|reject|worker|dependency|internal)\.[a-z0-9-]+)"'
 )
 NOT_ERRORS = {
     "document.committed", "document.finished", "feed.stalled", "feed.stopped", "state.loaded", "state.loading",
