@@ -34,6 +34,7 @@ for name, target in {
     "rejects": "backbone.cli.rejects:app",
     "documents": "backbone.cli.documents:app",
     "schemas": "backbone.cli.schemas:app",
+    "catalogue": "backbone.cli.catalogue:app",
 }.items():
     app.command(target, name=name)
 
