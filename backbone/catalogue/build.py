@@ -133,6 +133,7 @@ def _environment() -> Environment:
     environment.filters["prose"] = prose
     environment.filters["code"] = inline_code
     environment.filters["markdown"] = markdown
+    environment.filters["path"] = breakable
     environment.filters["sentence"] = sentence
     environment.globals["categories"] = CATEGORIES
     return environment
@@ -142,6 +143,11 @@ def inline_code(text: str) -> Markup:
     """Return a text in which what stands between backticks is code."""
     escaped = str(escape(text))
     return Markup(re.sub(r"``?([^`]+)``?", r"<code>\1</code>", escaped))  # noqa: S704 - escaped above
+
+
+def breakable(path: str) -> Markup:
+    """Return the path of a field that may be broken over lines after its dots and underscores."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", path))
 
 
 def prose(text: str) -> Markup:

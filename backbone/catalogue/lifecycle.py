@@ -28,18 +28,28 @@ def lifecycle_of(module: ModuleType) -> Lifecycle | None:
 
 
 def in_order(lifecycle: Lifecycle) -> list[str]:
-    """Return every fact once: those that may begin a case first, each next one after what it may follow."""
-    known = {**dict.fromkeys(lifecycle.starts), **dict.fromkeys(lifecycle.follows)}
-    for later in lifecycle.follows.values():
-        known |= dict.fromkeys(later)
-    rank = {fact: 0 for fact in known if fact in lifecycle.starts}
-    waiting = list(rank)
-    while waiting:
-        fact = waiting.pop(0)
-        for later in lifecycle.follows.get(fact, ()):
-            if later not in rank:
-                rank[later] = rank[fact] + 1
-                waiting.append(later)
-    last = len(known)
-    order = list(known)
-    return sorted(known, key=lambda fact: (fact in lifecycle.ends, rank.get(fact, last), order.index(fact)))
+    """Return every fact once: what may begin a case first, then what may follow it, and last what nothing follows.
+
+    A fact stands below all that lead to it, except where a life-cycle goes round.
+    """
+    finished: dict[str, None] = {}
+    begun: set[str] = set()
+
+    def visit(fact: str) -> None:
+        if fact not in begun:
+            begun.add(fact)
+            for later in reversed(tuple(lifecycle.follows.get(fact, ()))):
+                visit(later)
+            finished[fact] = None
+
+    for fact in reversed(tuple(lifecycle.starts)):
+        visit(fact)
+    reached = list(reversed(finished))
+    for fact in lifecycle.follows:
+        visit(fact)
+    order = [*reached, *(fact for fact in reversed(finished) if fact not in reached)]
+
+    def final(fact: str) -> bool:
+        return fact not in lifecycle.starts and not lifecycle.follows.get(fact)
+
+    return sorted(order, key=final)

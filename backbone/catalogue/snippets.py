@@ -9,10 +9,10 @@ from backbone.contracts.envelope import ORGANISATION
 from schemas.shared import Event
 
 TEXTS: Final = (
-    ("Python, with the backbone's own library", "sdk.py.txt"),
-    ("Python, with aiokafka alone", "aiokafka.py.txt"),
+    ("Python, with the backbone's own library", "with_backbone.py.txt"),
+    ("Python, with aiokafka alone", "with_aiokafka.py.txt"),
     ("Java", "Subscriber.java.txt"),
-    ("Command line, with kcat", "kcat.sh.txt"),
+    ("Command line, with kcat", "with_kcat.sh.txt"),
 )
 
 

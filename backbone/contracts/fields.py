@@ -63,13 +63,20 @@ def _fields(node: Mapping[str, Any], defs: Mapping[str, Any], prefix: str, withi
             category=field.get("x-data-category", "none"),
             subject=field.get("x-data-subject", ""),
             description=field.get("description", ""),
-            values=field.get("x-value-descriptions", {}),
+            values=_values(field),
             open_list=field.get("x-open-list", False),
         )
         for part in held:
             if part not in within:
                 inner = f"{path}[]." if listed else f"{path}."
                 yield from _fields(defs[part], defs, inner, (*within, part))
+
+
+def _values(field: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of a list and what they mean, in the order in which the list names them."""
+    meanings = field.get("x-value-descriptions", {})
+    named = [value for place in (field, *field.get("anyOf", ())) for value in place.get("enum", ())]
+    return {value: meanings[value] for value in (*named, *meanings) if value in meanings}
 
 
 def _alternatives(field: Mapping[str, Any]) -> list[Mapping[str, Any]]:

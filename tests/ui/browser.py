@@ -22,6 +22,8 @@ from backbone.embedded.jars import cache_folder
 PACKAGE: Final = "@sparticuz/chromium@147.0.0"
 SHA512: Final = "4ZKeAQQa8up2mt675qSitztLdbQrlf8BKdC5naeap+5Mv1OV1OlJdPoU+EJC/p5sQUJUQmN4r+q5+EhaaOUHpQ=="
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FONTS: Final = "<fontconfig><dir>{fonts}</dir><cachedir>{cache}</cachedir></fontconfig>\n"
+"""The package's own file names folders that are not there: without fonts no text can be typed."""
 UNPACK: Final = """
 const [fs, zlib] = [require('fs'), require('zlib')];
 const [, source, target] = process.argv;
@@ -72,6 +74,7 @@ def _fill(folder: Path) -> None:
         subprocess.run([node, "-e", UNPACK, str(filling / "package" / "bin"), str(filling)], check=True)
         for name in ("al2023.tar", "fonts.tar", "swiftshader.tar"):
             _unpack(filling / name, filling)
+        (filling / "fonts.conf").write_text(FONTS.format(fonts=folder / "fonts", cache=folder / "fonts-cache"))
         (filling / "chromium").chmod(0o755)
         shutil.rmtree(filling / "package")
         shutil.rmtree(folder, ignore_errors=True)
