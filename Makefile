@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench chaos up test-compose lock clean
+.PHONY: help setup check test demo catalogue bench chaos up test-compose lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: setup ## Every test, on a real Kafka, never skipping
 
 demo: setup ## The main job, end to end, on an embedded Kafka (KEEP=1 leaves it up)
 	@$(BIN)/backbone demo $(if $(KEEP),--keep)
+
+catalogue: setup ## Build the catalogue of events into build/catalogue
+	@$(BIN)/backbone catalogue build build/catalogue
 
 bench: setup ## Measure the pipeline and the whole path
 	@$(BIN)/python -m benchmarks

@@ -7,7 +7,8 @@ and what ``jsonschema_rs`` cannot prove to be the same, is breaking until somebo
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import date
 from typing import Any, Final
 
 import jsonschema_rs
@@ -36,6 +37,34 @@ class Change:
     kind: str
     breaking: bool
     reason: str
+    family: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the change for programs."""
+        return asdict(self)
+
+
+def compare_families(
+    old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]], today: date
+) -> list[Change]:
+    """Return every change between two sets of family schemas by name (``planning.v1``), breaking ones first.
+
+    A new family and a new major version beside the old one break nobody. A version that is gone breaks its readers
+    until the sunset date that it had announced (``x-sunset``) is over.
+    """
+    changes = [
+        replace(change, family=name) for name in old.keys() & new.keys() for change in compare(old[name], new[name])
+    ]
+    for name in old.keys() - new.keys():
+        sunset = old[name].get("x-sunset")
+        over = sunset is not None and date.fromisoformat(sunset) < today
+        reason = f"its sunset was on {sunset}" if over else "its readers were told of no sunset that is over"
+        changes.append(Change(name, "version removed", breaking=not over, reason=reason, family=name))
+    for name in new.keys() - old.keys():
+        earlier = any(other.split(".")[0] == name.split(".")[0] for other in old)
+        kind = "major version added" if earlier else "family added"
+        changes.append(Change(name, kind, breaking=False, reason="it has topics of its own", family=name))
+    return sorted(changes, key=lambda change: (not change.breaking, change.family, change.path, change.kind))
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
@@ -72,8 +101,8 @@ def _node(path: str, old: Mapping[str, Any], new: Mapping[str, Any], *, open_lis
     yield from _alternatives(path, old, new, open_list=open_list)
     for name in sorted((old.keys() | new.keys()) - COMPARED_BELOW - TEXTS):
         if old.get(name) != new.get(name):
-            reason = f"from {old.get(name)} to {new.get(name)}: needs a review"
-            yield Change(path, f"{name} changed", breaking=True, reason=reason)
+            reason = f"from {old.get(name)} to {new.get(name)}: {_consequence(old, new)}"
+            yield Change(path, f"{name} {_direction(old, new)}", breaking=True, reason=reason)
 
 
 def _rules(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,13 +120,31 @@ def _same_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     Only for places without fields or markings below: those are compared one by one. A reference stands for a value
     of its own, so that two references are the same when they have the same name.
     """
+    return _covering(old, new) == (True, True)
+
+
+def _covering(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Return whether the old place is proved to take all that the new one takes, and the other way round."""
     if any(_holds_fields(_rules(node)) or "properties" in node for node in (old, new)):
-        return False
+        return False, False
     try:
         one, other = (jsonschema_rs.canonicalize(_opaque(_rules(node))) for node in (old, new))
-        return one.covers(other) == Containment.YES and other.covers(one) == Containment.YES
+        return one.covers(other) == Containment.YES, other.covers(one) == Containment.YES
     except ValueError:
-        return False
+        return False, False
+
+
+def _direction(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Say which way a place went, where that can be proved."""
+    return {(True, False): "narrowed", (False, True): "widened"}.get(_covering(old, new), "changed")
+
+
+def _consequence(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    return {
+        "narrowed": "data that was right is refused",
+        "widened": "readers meet data that they do not expect",
+        "changed": "needs a review",
+    }[_direction(old, new)]
 
 
 def _holds_fields(node: Any) -> bool:
@@ -162,7 +209,7 @@ def _alternatives(path: str, old: Mapping[str, Any], new: Mapping[str, Any], *, 
     if before == after:
         return
     if before is None or after is None or len(before) != len(after):
-        yield Change(path, "alternatives changed", breaking=True, reason="a type was widened or narrowed")
+        yield Change(path, f"type {_direction(old, new)}", breaking=True, reason=_consequence(old, new))
         return
     for index, (one, other) in enumerate(zip(before, after, strict=True)):
         yield from _node(f"{path}|{index}", one, other, open_list=open_list)

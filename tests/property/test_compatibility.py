@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbone.compatibility import TEXTS, compare
-from backbone.schema_export import as_text, family_schema
+from backbone.schema_export import as_text, examples_of, family_schema
 from schemas.families import FAMILIES
 
 FIELD = st.one_of(
@@ -18,9 +18,14 @@ FIELD = st.one_of(
     st.fixed_dictionaries({"type": st.just("integer"), "minimum": st.integers(-3, 0), "maximum": st.integers(0, 3)}),
     st.fixed_dictionaries({"enum": st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True)}),
     st.fixed_dictionaries({"anyOf": st.permutations([{"type": "string"}, {"type": "integer"}])}),
+    st.fixed_dictionaries({"anyOf": st.permutations([{"enum": ["a", "b"]}, {"type": "null"}])}),
+    st.fixed_dictionaries({"type": st.just("array"), "items": st.sampled_from([{"type": "integer"}, {"enum": ["a"]}])}),
 )
 FIELDS = st.dictionaries(st.sampled_from("klmn"), FIELD, max_size=4)
-VALUE = st.one_of(st.text("ab", max_size=7), st.integers(-4, 4), st.sampled_from("abcdef"))
+VALUE = st.one_of(
+    st.text("ab", max_size=7), st.integers(-4, 4), st.sampled_from("abcdef"), st.none(),
+    st.lists(st.sampled_from([1, "a"]), max_size=2),
+)  # fmt: skip
 
 
 @st.composite
@@ -65,6 +70,38 @@ def test_data_that_was_right_stays_right(data: st.DataObject) -> None:
         if after.is_valid(value):
             known = {name: content for name, content in value.items() if name in old["properties"]}
             assert before.is_valid(known)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_list_that_says_that_it_is_open_may_grow(data: st.DataObject) -> None:
+    """Values added to an open list are compatible and old data stays right; to a closed one they are breaking."""
+    values = data.draw(st.lists(st.sampled_from("abcdef"), min_size=1, unique=True))
+    more = [*values, *data.draw(st.lists(st.sampled_from("uvwxyz"), min_size=1, unique=True))]
+    open_list = data.draw(st.booleans())
+    old, new = ({"properties": {"k": {"enum": listed, "x-open-list": open_list}}} for listed in (values, more))
+    changes = compare({"$defs": {"E": old}}, {"$defs": {"E": new}})
+    assert any(change.breaking for change in changes) is not open_list
+    assert all(jsonschema_rs.is_valid(new, {"k": value}) for value in values)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_examples_stay_right_under_a_compatible_successor_of_a_real_family(data: st.DataObject) -> None:
+    """Optional fields, events and stronger markings added to what is published break no example of any family."""
+    name = data.draw(st.sampled_from(sorted(REAL)))
+    new = copy.deepcopy(REAL[name])
+    for model in data.draw(st.lists(st.sampled_from(sorted(new["$defs"])), max_size=3, unique=True)):
+        new["$defs"][model]["properties"] |= data.draw(st.dictionaries(st.sampled_from(["new_a", "new_b"]), FIELD))
+        field = data.draw(st.sampled_from(sorted(new["$defs"][model]["properties"])))
+        new["$defs"][model]["properties"][field].setdefault("x-data-category", "none")
+        if new["$defs"][model]["properties"][field]["x-data-category"] == "personal":
+            new["$defs"][model]["properties"][field]["x-data-category"] = "special"
+    new["$defs"]["Another"] = {"type": "object", "description": "A new event."}
+    assert [change for change in compare(REAL[name], new) if change.breaking] == []
+    for event in FAMILIES[name].EVENTS:
+        validator = jsonschema_rs.Draft202012Validator({**new, "$ref": f"#/$defs/{event.__name__}"})
+        assert all(validator.is_valid(example) for example in examples_of(FAMILIES[name], event))
 
 
 def leaves(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

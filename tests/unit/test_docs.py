@@ -7,15 +7,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(
-    r'"((?:record|document|feed|broker|topic|state|source|config|reject|worker|dependency|internal|event|handler|dead-letter)'
-    r'\.[a-z0-9-]+|subscriber\.(?:no-events|two-handlers|unknown))"'
+    r'"((?:record|document|feed|broker|topic|state|source|config|registry|reject|worker|dependency|internal|event|handler'
+    r'|dead-letter)\.[a-z0-9-]+|subscriber\.(?:no-events|two-handlers|unknown))"'
 )
 NOT_ERRORS = {
-    "dead-letter.left-hard", "document.committed", "event.dead", "event.failed", "event.settled",
+    "dead-letter.left-hard", "document.committed", "event.dead", "event.failed", "event.html", "event.settled",
     "document.finished", "feed.stalled", "feed.stopped", "state.loaded", "state.loading",
     "worker.log", "worker.stopped", "worker.stopping",
 }  # fmt: skip
-"""Log events and named points, which are spelt alike."""
+"""Log events, named points and a template, which are spelt alike."""
 
 
 def test_every_code_has_a_runbook_entry_and_every_entry_a_code() -> None:
