@@ -58,7 +58,7 @@ def _pages(views: Sequence[FamilyView], sources: Sequence[Source]) -> list[Page]
         Page("subscribe.html", "subscribe.html", {}),
     ]
     for family in views:
-        first, cycle = family.events[0], family.lifecycle
+        first = family.events[0]
         content = {
             "family": family, "diagram": _diagram(family), "steps": _steps(family.lifecycle),
             "state_diagram": _state_diagram(family), "state_steps": _steps(family.states),
