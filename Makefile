@@ -39,8 +39,10 @@ demo: setup ## The main job, end to end, on an embedded Kafka (KEEP=1 leaves it 
 catalogue: setup ## Build the catalogue of events into build/catalogue
 	@$(BIN)/backbone catalogue build build/catalogue
 
-bench: setup ## Measure the pipeline and the whole path
+bench: setup ## Measure feeds, subscribers and schemas beside what others do
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.subscriber
+	@$(BIN)/python -m benchmarks.schemas
 
 chaos: setup ## Kill workers over and over and let an independent reader judge (ROUNDS=40)
 	@$(BIN)/python tests/chaos/run.py --rounds $(or $(ROUNDS),40) $(if $(SEED),--seed $(SEED))

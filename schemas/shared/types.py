@@ -4,7 +4,8 @@ Times and dates are validated text and not datetimes: what is on the wire is wha
 datetime would cost the hot path a quarter of its speed.
 """
 
-from typing import Annotated, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -115,15 +116,19 @@ class Location(Part):
         marked("none", description="The system that the source gave; the other one, if present, was computed"),
     ] = None
 
-    @model_validator(mode="after")
-    def _coordinates_are_pairs(self) -> Self:
+    @staticmethod
+    def rule(field: Callable[[str], Any]) -> None:
         """Refuse half a point: no single-field rule can (0.15 microseconds, measured)."""
-        if (self.easting is None) is not (self.northing is None):
+        if (field("easting") is None) is not (field("northing") is None):
             message = "easting and northing come together"
             raise ValueError(message)
-        if (self.latitude is None) is not (self.longitude is None):
+        if (field("latitude") is None) is not (field("longitude") is None):
             message = "latitude and longitude come together"
             raise ValueError(message)
+
+    @model_validator(mode="after")
+    def _coordinates_are_pairs(self) -> Self:
+        self.rule(self.__dict__.get)
         return self
 
 
@@ -137,18 +142,23 @@ class PartialDate(Part):
     day: Annotated[int | None, Field(ge=1, le=31), marked("none", description="Day")] = None
     source_text: Annotated[ShortText | None, marked("none", description="What the source wrote")] = None
 
-    @model_validator(mode="after")
-    def _is_a_calendar_date(self) -> Self:
+    @staticmethod
+    def rule(field: Callable[[str], Any]) -> None:
         """Refuse a day without its month and a day that the month does not have."""
-        if self.day is not None:
-            if self.month is None:
+        year, month, day = field("year"), field("month"), field("day")
+        if day is not None:
+            if month is None:
                 message = "a day needs its month"
                 raise ValueError(message)
-            leap = self.year % 4 == 0 and (self.year % 100 != 0 or self.year % 400 == 0)
-            days = (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[self.month - 1]
-            if self.day > days:
+            leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+            days = (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
+            if day > days:
                 message = "the month has no such day"
                 raise ValueError(message)
+
+    @model_validator(mode="after")
+    def _is_a_calendar_date(self) -> Self:
+        self.rule(self.__dict__.get)
         return self
 
 
