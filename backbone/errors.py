@@ -121,3 +121,17 @@ class FencedError(FatalError):
     """Say that another process has taken over our transactional id."""
 
     default_code = "feed.fenced"
+
+
+DENIED: Final = frozenset({"broker.topic-denied", "broker.group-denied", "broker.transactional-id-denied"})
+
+
+def exit_code(error: BackboneError) -> int:
+    """Return the exit code that tells a script what kind of problem it was."""
+    if error.code in DENIED:
+        return 4
+    if isinstance(error, ConfigurationError):
+        return 2
+    if isinstance(error, UnreachableError):
+        return 3
+    return 5 if isinstance(error, FatalError) else 1

@@ -11,9 +11,7 @@ from typing import Final
 from cyclopts import App
 
 from backbone.cli import output
-from backbone.errors import BackboneError, ConfigurationError, FatalError, UnreachableError
-
-DENIED: Final = frozenset({"broker.topic-denied", "broker.transactional-id-denied"})
+from backbone.errors import BackboneError, exit_code
 
 app = App(
     name="backbone",
@@ -40,17 +38,6 @@ COMMANDS: Final = (
 )
 for name, target, text in COMMANDS:
     app.command(target, name=name, help=text)
-
-
-def exit_code(error: BackboneError) -> int:
-    """Return the exit code that tells a script what kind of problem it was."""
-    if error.code in DENIED:
-        return 4
-    if isinstance(error, ConfigurationError):
-        return 2
-    if isinstance(error, UnreachableError):
-        return 3
-    return 5 if isinstance(error, FatalError) else 1
 
 
 def main() -> None:

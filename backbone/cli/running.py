@@ -1,42 +1,22 @@
 """`backbone run`, `backbone status` and `backbone broker`."""
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 import stamina
-import structlog
 
 from backbone.cli import output
 from backbone.cli.deployment import HERE, Config
 from backbone.config import Deployment, load
 from backbone.errors import UnreachableError
+from backbone.logs import configure_logging
 from backbone.moments import epoch_ms
 from backbone.status import WORST_FIRST, ShardStatus
-
-
-def configure_logging(*, json: bool) -> None:
-    """Log to standard error: JSON for machines, lines for people. Values of records never get here."""
-    renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty()
-    )  # fmt: skip
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 async def run(*, config: Config = HERE, once: bool = False, log_json: bool | None = None) -> int:

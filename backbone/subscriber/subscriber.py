@@ -1,6 +1,7 @@
 """The subscriber: handlers by event class, and a FastStream application around them."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -8,8 +9,10 @@ from faststream import FastStream
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from backbone.errors import BackboneError, exit_code
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.producer import classified
+from backbone.logs import configure_logging
 from backbone.subscriber.errors import PermanentError
 from backbone.subscriber.event import Event
 from backbone.subscriber.routes import Handler, Routes
@@ -132,8 +135,18 @@ class Subscriber:
                 raise _first_of(group) from group
 
     def main(self) -> None:
-        """Run in an event loop of its own; for a script's last line."""
-        asyncio.run(self.run())
+        """Run until told to stop, and exit; for a script's last line.
+
+        Logs to standard error. A problem that is the reader's to solve is one line and an exit code: 2 settings, 3 no
+        broker or refused credentials, 4 a denied topic or group, 5 anything fatal.
+        """
+        configure_logging(json=not sys.stderr.isatty())
+        try:
+            asyncio.run(self.run())
+        except BackboneError as error:
+            who = f" as {self.settings.username}" if self.settings.username else ""
+            sys.stderr.write(f"{self.name}{who}: {error.message} [{error.code}]; {error.guidance}\n")
+            sys.exit(exit_code(error))
 
     async def _begin(self) -> None:
         runtime = self.runtime
