@@ -24,6 +24,7 @@ from backbone.subscriber.work import DeadLetters, Key, PartitionRun, Place, Tall
 YIELD_EVERY: Final = 200
 """After so many events without a pause, the event loop gets its turn: heartbeats and fetches need it."""
 REFUSED_PAUSE_SECS: Final = 2.0
+JSON: Final = b"application/json"
 
 log = structlog.get_logger(__name__)
 
@@ -90,13 +91,18 @@ class Engine:
         unwanted: list[int] = []
         for record in records:
             headers = record.headers
-            event_type = b""
+            event_type = content_type = None
             for name, value in headers:
                 if name == "ce_type":
                     event_type = value
                     break
-            routes = plain.get(event_type) or self._routes.wanting(record.topic, headers)
-            if not routes:
+                if name == "content-type":
+                    content_type = value
+            routes: Sequence[Route] = plain.get(event_type) or self._routes.wanting(record.topic, headers)
+            if routes and content_type != JSON and not _is_json(headers):
+                routes = ()
+                ready.append(Work(run, record, routes))
+            elif not routes:
                 if event_type in self._routes.by_type or not _is_unreadable(event_type, headers):
                     unwanted.append(record.offset)
                 else:
@@ -380,6 +386,11 @@ class Engine:
             self._finish(work)
         self.tally.handled += len(batch)
         return True
+
+
+def _is_json(headers: Sequence[tuple[str, bytes]]) -> bool:
+    found = header(headers, "content-type")
+    return found is None or found.startswith(JSON)
 
 
 def _is_unreadable(event_type: bytes | None, headers: Sequence[tuple[str, bytes]]) -> bool:

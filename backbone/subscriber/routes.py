@@ -84,7 +84,7 @@ class Routes:
             return found
         return [route for route in found if route.wants(topic, headers)]
 
-    def plain(self) -> dict[bytes, list[Route]]:
+    def plain(self) -> dict[bytes | None, list[Route]]:
         """Return the handlers of the types where every handler wants everything."""
         return {name: found for name, found in self.by_type.items() if not any(route.picky for route in found)}
 

@@ -47,6 +47,7 @@ class Subscriber:
         self._runtime: Runtime | None = None
         self._until_caught_up = False
         self._task: asyncio.Task[None] | None = None
+        self._end_points: Any = None
 
     @property
     def dead_letter_topic(self) -> str:
@@ -150,6 +151,11 @@ class Subscriber:
 
     async def _begin(self) -> None:
         runtime = self.runtime
+        if self.settings.http is not None:
+            from backbone.subscriber.operate import EndPoints  # noqa: PLC0415 - a web server only for who wants one
+
+            self._end_points = EndPoints(self.settings.http, self.name, runtime)
+            await self._end_points.start()
         self._task = asyncio.create_task(runtime.run(until_caught_up=self._until_caught_up))
         self._task.add_done_callback(lambda _: self.app.exit())
 
@@ -157,6 +163,8 @@ class Subscriber:
         self.runtime.stopping.set()
         if self._task is not None:
             await asyncio.wait({self._task})
+        if self._end_points is not None:
+            await self._end_points.stop()
 
 
 async def _nobody_handles(event: Event[Data]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from backbone.event import Encoder, Origin, record_digest, record_key
 from backbone.packed import Message, packed_headers, unpack
+from backbone.secret import Secret
 from schemas.shared import Event
 
 RECORDED = ("ce_recordedtime", b"2031-06-14T08:05:01.000Z")
@@ -17,7 +18,7 @@ class Publisher:
     def __init__(self, organisation: str, system: str = "toy", *, late: bool = False) -> None:
         """Say who speaks."""
         self.organisation = organisation
-        self._origin = Origin(organisation, system)
+        self._origin = Origin(organisation, system, case_secret=Secret("of tests"))
         self._digest = record_digest(organisation, system)
         self._numbers = count(1)
         self._late = late
