@@ -30,6 +30,8 @@ COMMANDS: Final = (
     ("rejects", "backbone.cli.rejects:app", "List, show, repair and re-drive records that were set aside."),
     ("documents", "backbone.cli.documents:app", "List, release and discard documents that are held."),
     ("subscribe", "backbone.cli.subscribe:subscribe", "Follow topics and print their events."),
+    ("subscriber", "backbone.cli.subscriber:app", "Prepare subscribers and move where they read."),
+    ("dead", "backbone.cli.dead:app", "Events that a subscriber could not handle: look, have them tried again."),
     ("schemas", "backbone.cli.schemas:app", "Export, check and publish the schemas, and compare their versions."),
     ("catalogue", "backbone.cli.catalogue:app", "Build the vocabulary as a static site for people."),
     ("sample", "backbone.cli.sample:sample", "Make synthetic events to develop with, before any council is connected."),

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from backbone.errors import TransientError
+from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.guards import DISCARD_DEADLINE_SECS
 from backbone.kafka.partitioning import partition_of
 from backbone.kafka.producer import classified
 from backbone.kafka.readers import POLL_MS, consumer
@@ -20,7 +19,6 @@ from backbone.packed import Message
 
 SEND_DEADLINE_SECS: Final = 10.0
 
-log = structlog.get_logger(__name__)
 Apply = Callable[[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]], None]
 
 
@@ -38,6 +36,7 @@ class DeadLetterTopic:
         self._connection = connection
         self._apply = apply
         self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
         self.loaded = asyncio.Event()
 
     async def follow(self) -> None:
@@ -88,6 +87,10 @@ class DeadLetterTopic:
             raise classified(error) from error
 
     async def _started(self) -> Any:
+        async with self._starting:
+            return await self._connected()
+
+    async def _connected(self) -> Any:
         if self._producer is None:
             producer = AIOKafkaProducer(
                 **self._connection.options(), acks="all", enable_idempotence=True, linger_ms=0,
@@ -96,7 +99,7 @@ class DeadLetterTopic:
             try:
                 await producer.start()
             except BaseException:
-                await _stopped(producer)
+                await guards.discard(producer)
                 raise
             self._producer = producer
         return self._producer
@@ -105,11 +108,4 @@ class DeadLetterTopic:
         """Disconnect; the next write connects anew."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _stopped(producer)
-
-
-async def _stopped(producer: Any) -> None:
-    try:
-        await asyncio.wait_for(producer.stop(), DISCARD_DEADLINE_SECS)
-    except (KafkaError, TimeoutError):
-        log.debug("dead-letter.left-hard")
+            await guards.discard(producer)

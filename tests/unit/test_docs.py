@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(
     r'"((?:record|document|feed|broker|topic|state|source|config|registry|reject|worker|dependency|internal|event|handler'
-    r'|dead-letter)\.[a-z0-9-]+|subscriber\.(?:no-events|two-handlers|unknown))"'
+    r'|dead-letter)\.[a-z0-9-]+|subscriber\.(?:no-events|two-handlers|unknown|running))"'
 )
 NOT_ERRORS = {
     "dead-letter.left-hard", "document.committed", "event.dead", "event.failed", "event.html", "event.settled",

@@ -1,0 +1,76 @@
+"""`backbone subscriber`: its dead-letter topic, and where it reads next. BACKBONE_... variables say where and who."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from backbone.cli import output
+from backbone.errors import ConfigurationError
+from backbone.kafka.admin import TopicSpec, create_topics
+from backbone.kafka.groups import move_group
+from backbone.subscriber.settings import Settings
+
+app = App(name="subscriber", help="Prepare subscribers and move where they read.")
+
+To = Annotated[str, Parameter(name="--to", help="earliest, latest, or a time such as 2031-06-14T08:00:00Z.")]
+
+
+@app.command
+async def topics(name: str, *, replication_factor: int = 3, retention_days: int = 30) -> int:
+    """Create the dead-letter topic of a subscriber; one that exists is left as it is.
+
+    Parameters
+    ----------
+    name
+        The subscriber.
+    replication_factor
+        Copies of each record; 1 on a broker of your own.
+    retention_days
+        How long a dead letter waits for somebody.
+    """
+    settings = Settings()
+    topic = f"{settings.organisation}.dead.{name}"
+    kept = {"cleanup.policy": "delete", "retention.ms": str(retention_days * 86_400_000)}
+    await create_topics(settings.connection(), [TopicSpec(topic, 1, replication_factor, kept)])
+    output.say(f"{topic} is there")
+    return 0
+
+
+@app.command
+async def seek(name: str, *, to: To, dry_run: bool = False, json: bool = False) -> int:
+    """Move where a subscriber reads next, in every partition that it has read; it must not be running.
+
+    Parameters
+    ----------
+    name
+        The subscriber.
+    to
+        The first event to read.
+    dry_run
+        Show what would be moved, and do nothing.
+    json
+        One JSON object a partition.
+    """
+    moves = await move_group(Settings().connection(), name, _moment(to), dry_run=dry_run)
+    columns = ("topic", "partition", "from", "to", "events")
+    rows = [(move.topic, move.partition, move.before, move.after, move.before - move.after) for move in moves]
+    if json:
+        for row in rows:
+            output.json_line({"schema_version": output.SCHEMA_VERSION, **dict(zip(columns, row, strict=True))})
+    else:
+        output.table(columns, rows, numbers=columns[1:])
+    output.say("nothing was moved: a dry run" if dry_run else f"{len(rows)} partitions were moved")
+    return 0
+
+
+def _moment(text: str) -> Literal["earliest", "latest"] | int:
+    if text in {"earliest", "latest"}:
+        return text  # type: ignore[return-value]  # one of the two
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"--to {text} is not earliest, latest or an ISO time"
+        raise ConfigurationError(message, code="config.invalid-value") from error
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1_000)

@@ -1,0 +1,73 @@
+"""Where consumer groups read next: seen and moved while nobody of the group runs."""
+
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from backbone.errors import ConfigurationError
+from backbone.kafka.admin import admin
+from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.producer import classified
+from backbone.kafka.readers import From
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A partition's next offset before and after."""
+
+    topic: str
+    partition: int
+    before: int
+    after: int
+
+
+async def move_group(connection: KafkaConnection, group: str, to: From, *, dry_run: bool) -> list[Move]:
+    """Move a group to a time, the beginning or the end of every partition that it has committed.
+
+    Raises ConfigurationError where the group has committed nothing or has members that run.
+    """
+    async with admin(connection) as client:
+        committed = await client.list_consumer_group_offsets(group)
+        members = await _members(client, group)
+    if not committed:
+        message = f"the group {group} has committed nothing"
+        raise ConfigurationError(message, code="subscriber.unknown", guidance="is the subscriber's name right?")
+    if members:
+        message = f"{members} instances of {group} are running"
+        raise ConfigurationError(message, code="subscriber.running", guidance="stop them first")
+    consumer = AIOKafkaConsumer(**connection.options(), group_id=group, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        places = sorted(committed)
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        begins = await consumer.beginning_offsets(places)
+        moves = []
+        for place in places:
+            after = await _target(consumer, place, to, begins[place], ends[place])
+            moves.append(Move(place.topic, place.partition, committed[place].offset, after))
+        if not dry_run:
+            await consumer.commit({TopicPartition(move.topic, move.partition): move.after for move in moves})
+    except KafkaError as error:
+        raise classified(error) from error
+    finally:
+        await consumer.stop()
+    return moves
+
+
+async def _members(client: AIOKafkaAdminClient, group: str) -> int:
+    for response in await client.describe_consumer_groups([group]):
+        for described in response.groups:
+            return len(described[5])
+    return 0
+
+
+async def _target(consumer: AIOKafkaConsumer, place: TopicPartition, to: From, begin: int, end: int) -> int:
+    if to == "earliest":
+        return begin
+    if to == "latest":
+        return end
+    found = (await consumer.offsets_for_times({place: to}))[place]
+    return end if found is None else int(found.offset)
