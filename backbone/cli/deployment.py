@@ -15,14 +15,18 @@ Config = Annotated[Path, Parameter(name=["--config", "-c"], help="The deployment
 HERE = Path("backbone.yaml")
 
 
-def init(folder: Path) -> int:
+def init(folder: Path, *, subscriber: bool = False) -> int:
     """Make a deployment of your own: a commented backbone.yaml, a drop folder and an example file.
 
     Parameters
     ----------
     folder
-        Where to make it; it must not hold a backbone.yaml yet.
+        Where to make it; it must not hold one yet.
+    subscriber
+        Make a subscriber instead: a handler, its test, a Dockerfile and a compose file.
     """
+    if subscriber:
+        return _init_subscriber(folder)
     if (folder / "backbone.yaml").exists():
         message = f"{folder} holds a backbone.yaml already"
         raise ConfigurationError(message, code="config.exists", guidance="choose another folder")
@@ -42,6 +46,21 @@ def init(folder: Path) -> int:
     output.say("  backbone preview highways-updates examples/20310614_10000000_updates.csv")
     output.say("  backbone broker          # in another terminal, for a Kafka of your own")
     output.say("  backbone topics apply && backbone run")
+    return 0
+
+
+def _init_subscriber(folder: Path) -> int:
+    if (folder / "service.py").exists():
+        message = f"{folder} holds a service.py already"
+        raise ConfigurationError(message, code="config.exists", guidance="choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for template in files("backbone").joinpath("templates", "subscriber").iterdir():
+        if template.is_file():
+            (folder / template.name.removesuffix(".txt")).write_bytes(template.read_bytes())
+    output.say(f"Made {folder}. Next:")
+    output.say(f"  cd {folder}")
+    output.say("  python -m pytest")
+    output.say("  backbone subscriber try servicerequests.status-changed --service service:subscriber")
     return 0
 
 

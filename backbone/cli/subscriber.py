@@ -64,6 +64,27 @@ async def seek(name: str, *, to: To, dry_run: bool = False, json: bool = False) 
     return 0
 
 
+@app.command(name="try")
+async def try_(event: str, *, service: str = "", count: int = 1) -> int:
+    """Run a handler over a synthetic event on a Kafka of its own: no broker, no council, no set-up.
+
+    Parameters
+    ----------
+    event
+        Its family and fact, such as servicerequests.status-changed, or its type, or its class where that is unique.
+    service
+        Your subscriber as module:attribute, looked for in this folder; by default one that prints.
+    count
+        How many events.
+    """
+    from backbone.subscriber.trial import find_event, find_subscriber, run_trial  # noqa: PLC0415 - FastStream is large
+
+    model = find_event(event)
+    tally, codes = await run_trial(find_subscriber(service, model), model, count)
+    output.say(f"{tally.handled} handled, {tally.ignored} passed over, {sum(tally.dead.values())} set aside {codes}")
+    return 0 if tally.handled == count else 1
+
+
 def _moment(text: str) -> Literal["earliest", "latest"] | int:
     if text in {"earliest", "latest"}:
         return text  # type: ignore[return-value]  # one of the two

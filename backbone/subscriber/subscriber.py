@@ -38,16 +38,19 @@ class Subscriber:
     def __init__(self, name: str, settings: Settings | None = None) -> None:
         """Prepare; nothing is connected before ``run``."""
         self.name = name
-        self.settings = settings or Settings()
         self.routes = Routes()
-        connection = self.settings.connection()
-        self.broker = KafkaBroker(self.settings.bootstrap_servers, security=_security(connection), logger=None)
-        self.app = FastStream(self.broker, after_startup=[self._begin], on_shutdown=[self._end], logger=None)
+        self.use(settings or Settings())
         self._hooks: dict[str, Handler] = {}
         self._runtime: Runtime | None = None
         self._until_caught_up = False
         self._task: asyncio.Task[None] | None = None
         self._end_points: Any = None
+
+    def use(self, settings: Settings) -> None:
+        """Take other settings than it was made with; before ``run``, and for tests and trials."""
+        self.settings = settings
+        self.broker = KafkaBroker(settings.bootstrap_servers, security=_security(settings.connection()), logger=None)
+        self.app = FastStream(self.broker, after_startup=[self._begin], on_shutdown=[self._end], logger=None)
 
     @property
     def dead_letter_topic(self) -> str:

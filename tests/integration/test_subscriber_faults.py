@@ -340,3 +340,29 @@ async def test_the_page_on_subscribing_works_as_it_stands(broker: str, organisat
     )  # fmt: skip
     said, _ = await moved.communicate()
     assert b'"from":1,"to":0' in said
+
+
+async def test_a_new_subscriber_works_as_it_is_made(tmp_path: Path) -> None:
+    """`init --subscriber` gives a service whose tests pass; `try` shows it synthetic events on a Kafka of its own."""
+    folder = tmp_path / "service"
+
+    async def command(*arguments: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *arguments, cwd=folder if folder.exists() else tmp_path,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await process.communicate()
+        return process.returncode or 0, said.decode()
+
+    assert (await command("backbone", "init", str(folder), "--subscriber"))[0] == 0
+    code, said = await command("pytest", "-q", "-p", "no:cacheprovider")
+    assert (code, "1 passed" in said) == (0, True), said
+    code, said = await command(
+        "backbone", "subscriber", "try", "servicerequests.status-changed", "--service", "service:subscriber",
+        "--count", "3",
+    )  # fmt: skip
+    assert code == 0, said
+    assert "3 handled, 0 passed over, 0 set aside" in said
+    code, said = await command("backbone", "subscriber", "try", "servicerequest.status-changed")
+    assert (code, "did you mean" in said) == (2, True)
+    assert (await command("backbone", "init", str(folder), "--subscriber"))[0] == 2
