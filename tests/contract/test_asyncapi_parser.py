@@ -19,7 +19,7 @@ const { Parser } = require('@asyncapi/parser');
   const found = {};
   for (const file of process.argv.slice(1)) {
     const { document, diagnostics } = await new Parser().parse(fs.readFileSync(file, 'utf-8'));
-    const serious = diagnostics.filter(each => each.severity <= 1).map(each => each.code + ' at ' + each.path.join('.'));
+    const serious = diagnostics.filter(each => each.severity <= 1).map(each => `${each.code} ${each.path.join('.')}`);
     found[file] = document ? serious : ['no AsyncAPI document', ...serious];
   }
   console.log(JSON.stringify(found));
