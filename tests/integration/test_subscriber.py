@@ -94,7 +94,7 @@ async def test_every_event_of_every_case_comes_once_and_in_order(
     seen: dict[str, list[int]] = defaultdict(list)
     subscriber = Subscriber("s", settings.model_copy(update={"concurrency": 32}))
 
-    @subscriber.on(StatusChanged)
+    @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
         if int(event.data.service_code or 0) % 7 == 0:
             await asyncio.sleep(0.001)
@@ -135,7 +135,7 @@ async def test_poison_anywhere_is_set_aside_and_parks_its_case_alone(
         for event in events:
             take(event)
 
-    subscriber.on(StatusChanged, batch=batch)(many if batch else one)
+    subscriber.on(StatusChanged, organisations=[organisation], batch=batch)(many if batch else one)
     await subscriber.run(until_caught_up=True)
     letters = await dead_letters(broker, organisation)
     behind = sorted([*range(20, 100, 20), 65, 85])
@@ -156,7 +156,7 @@ async def test_a_failing_case_is_tried_again_and_holds_nobody_else_back(
     open_up = asyncio.Event()
     subscriber = Subscriber("s", settings.model_copy(update={"tries": 1_000_000}))
 
-    @subscriber.on(StatusChanged)
+    @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
         if event.subject == "c3":
             tries.append(event.id)
@@ -183,7 +183,7 @@ async def test_a_dead_letter_is_tried_again_in_the_order_of_its_case(
     wrong, handled = {0}, []
     subscriber = Subscriber("s", settings)
 
-    @subscriber.on(StatusChanged)
+    @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
         number = int(event.data.service_code or 0)
         if number in wrong:

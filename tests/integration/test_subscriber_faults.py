@@ -36,7 +36,7 @@ from backbone.subscriber import Subscriber, Settings
 from schemas.servicerequests.v1 import StatusChanged
 subscriber = Subscriber("s", Settings(concurrency=int(sys.argv[2])))
 out = open(sys.argv[1], "a")
-@subscriber.on(StatusChanged)
+@subscriber.on(StatusChanged, organisations=[subscriber.settings.organisation])
 async def handle(event):
     await asyncio.sleep(float(sys.argv[3]))
     out.write(f"{os.getpid()} {event.partition} {event.subject} {event.data.service_code}\\n")
@@ -193,7 +193,7 @@ async def test_ten_thousand_cases_with_random_failures(broker: str, organisation
     handled: dict[str, list[int]] = defaultdict(list)
     subscriber = Subscriber("s", quick(broker, organisation, concurrency=32, tries=3))
 
-    @subscriber.on(StatusChanged)
+    @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
         number = int(event.data.service_code or 0)
         if number % 50 == 0:
@@ -219,7 +219,7 @@ async def test_without_its_dead_letter_topic_it_waits_visibly_and_goes_on(broker
     port = free_port()
     subscriber = Subscriber("s", quick(broker, organisation, http=f"127.0.0.1:{port}"))
 
-    @subscriber.on(StatusChanged)
+    @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
         if event.data.service_code == "3":
             raise PermanentError("secret-canary", code="handler.unknown-case")
@@ -255,7 +255,7 @@ async def test_a_handler_that_is_slower_than_the_group_allows_keeps_its_partitio
     seen: list[int] = []
     subscriber = Subscriber("s", quick(broker, organisation))
 
-    @subscriber.on(StatusChanged)
+    @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
         seen.append(1)
         await asyncio.sleep(6)
@@ -278,7 +278,7 @@ async def test_a_broker_that_is_killed_and_comes_back_costs_nothing() -> None:
         await publish(broker, speaker.messages(changed(f"c{number % 9}", number) for number in range(500)))
         subscriber = Subscriber("s", quick(broker, organisation))
 
-        @subscriber.on(StatusChanged)
+        @subscriber.on(StatusChanged, organisations=[organisation])
         async def handle(event: Event[StatusChanged]) -> None:
             seen[event.subject].append(int(event.data.service_code or 0))
 
