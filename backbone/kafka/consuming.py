@@ -20,6 +20,7 @@ from backbone.kafka.producer import classified
 POLL_MS: Final = 200
 COMMIT_EVERY_SECS: Final = 1.0
 COMMIT_DEADLINE_SECS: Final = 4.0
+PLENTY_PAUSE_SECS: Final = 0.001
 MAX_RECORDS: Final = 2_000
 STOP_DEADLINE_SECS: Final = 5.0
 METADATA_MAX_AGE_MS: Final = 5_000
@@ -42,6 +43,10 @@ class Partitions(Protocol):
 
     def offer(self, place: Place, records: Sequence[Any]) -> None:
         """Take records of a partition, in order: with topic, partition, offset, timestamp, key, value and headers."""
+        ...
+
+    def has_plenty(self) -> bool:
+        """Say whether there is enough to do for a while without reading more."""
         ...
 
     def full(self) -> set[Place]:
@@ -108,6 +113,9 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def _loop(self, stopping: asyncio.Event, *, until_caught_up: bool) -> None:
         commit_at = time.monotonic() + COMMIT_EVERY_SECS
         while not stopping.is_set():
+            while self._partitions.has_plenty() and time.monotonic() < commit_at:
+                # fetching more now would only pile up, and pausing throws away what the client has fetched already
+                await asyncio.sleep(PLENTY_PAUSE_SECS)
             self._pause()
             fetched = await self._client.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
             for place, records in fetched.items():

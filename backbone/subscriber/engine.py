@@ -21,7 +21,7 @@ from backbone.subscriber.event import Event, check_type, header, validated
 from backbone.subscriber.routes import Route, Routes
 from backbone.subscriber.work import DeadLetters, Key, PartitionRun, Place, Tally, Work
 
-YIELD_EVERY: Final = 200
+YIELD_EVERY: Final = 500
 """After so many events without a pause, the event loop gets its turn: heartbeats and fetches need it."""
 REFUSED_PAUSE_SECS: Final = 2.0
 JSON: Final = b"application/json"
@@ -71,6 +71,11 @@ class Engine:
         """Of (run, record, handlers), Work, lists of Work, and cases that may go on."""
         self._idle: deque[asyncio.Future[None]] = deque()
         self._held: dict[tuple[Place, Key], float] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Return how many items wait for a worker."""
+        return len(self._ready)
 
     @property
     def oldest_waiting_secs(self) -> float:

@@ -14,6 +14,7 @@ from backbone.subscriber.routes import Routes
 from backbone.subscriber.settings import Settings
 from backbone.subscriber.work import Key, PartitionRun, Place, Work
 
+PLENTY_RECORDS: Final = 2_000
 REVOKE_WITHIN_SECS: Final = 5.0
 """How long a rebalance waits for handlers; what takes longer is handled again by the next owner."""
 
@@ -101,6 +102,10 @@ class Runtime:
     def offer(self, place: Place, records: Sequence[Any]) -> None:
         """Take records."""
         self.engine.offer(self.runs[place], records)
+
+    def has_plenty(self) -> bool:
+        """Say whether there is enough to do for a while."""
+        return self.engine.waiting > PLENTY_RECORDS
 
     def full(self) -> set[Place]:
         """Return the partitions with too much work; one goes on when half of it is done."""
