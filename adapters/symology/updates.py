@@ -106,6 +106,9 @@ def _source_status(code: str) -> SourceStatus:
     return SourceStatus(code=code)
 
 
+_MD5: Final = hashlib.md5(usedforsecurity=False)
+
+
 @lru_cache(maxsize=64)
 def _digested(columns: tuple[str, ...]) -> "itemgetter[Any]":
     """Return what takes a row's values in the order of the digest: by code point of the names, one renamed."""
@@ -121,7 +124,8 @@ def identity_of(raw: RawRecord) -> str:
     joined = "-".join(values)
     if "-0-" in f"-{joined}-":  # quicker than a look at each value; where one is 0, it counts as empty
         joined = "-".join(["" if value == "0" else value for value in values])
-    digest = hashlib.md5(joined.encode(), usedforsecurity=False)
+    digest = _MD5.copy()
+    digest.update(joined.encode())
     return f"{raw['CRNo']}_{digest.hexdigest()[:8]}"
 
 

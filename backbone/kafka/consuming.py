@@ -78,7 +78,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._pattern = pattern
         self._partitions = partitions
         self._paused: set[Place] = set()
-        self._client = AIOKafkaConsumer(
+        self._client: Any = None
+        self._options: dict[str, Any] = dict(
             **connection.options(),
             group_id=group,
             isolation_level="read_committed",
@@ -98,6 +99,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
         Raises UnreachableError, FatalError (denied) and other errors of the client as ours.
         """
+        self._client = AIOKafkaConsumer(**self._options)
         try:
             await self._client.start()
             self._client.subscribe(pattern=self._pattern, listener=self)
