@@ -14,6 +14,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -55,15 +56,40 @@ SETTINGS: Final[Mapping[str, str]] = {
 """The clean-up interval of timed-out transactions stays at its default: shortening it can leave one hanging."""
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A broker's place in a cluster: its number, its controller's port, and all controllers as ``id@host:port``."""
+
+    node_id: int
+    cluster_id: str
+    controller_port: int
+    voters: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """A second listener: the broker listens on ``behind`` and tells clients that it is at ``port``, a proxy's."""
+
+    port: int
+    behind: int
+
+
 class EmbeddedKafka:
     """Start a broker on free ports; ``async with`` gives it when it is ready and ends it afterwards.
 
     ``path`` keeps the data: the next start with the same path goes on with it, on the same port if it is free.
-    Without it the data is temporary. ``extra`` adds broker settings. Raises EmbeddedKafkaError.
+    Without it the data is temporary. ``extra`` adds broker settings; ``member`` makes it one of a cluster and
+    ``proxied`` adds a listener behind a proxy. Raises EmbeddedKafkaError.
     """
 
     def __init__(
-        self, path: Path | None = None, *, port: int | None = None, extra: Mapping[str, str] | None = None
+        self,
+        path: Path | None = None,
+        *,
+        port: int | None = None,
+        extra: Mapping[str, str] | None = None,
+        member: Member | None = None,
+        proxied: Proxied | None = None,
     ) -> None:
         """Prepare; nothing is started before ``start``."""
         self._kept = path is not None
@@ -71,6 +97,8 @@ class EmbeddedKafka:
         self._port = port
         self._fixed_port = port is not None
         self._extra = dict(extra or {})
+        self._member = member
+        self._proxied = proxied
         self._watcher: asyncio.subprocess.Process | None = None
         self.process_id = 0
 
@@ -100,11 +128,11 @@ class EmbeddedKafka:
         self.path.mkdir(parents=True, exist_ok=True)
         for attempt in range(PORT_TRIES):
             port = self._port or free_port()
-            controller_port = free_port()
+            member = self._member or _only_member()
             self._port = port
-            config = self._write_settings(port, controller_port)
+            config = self._write_settings(port, member)
             if not (self.path / "data" / "meta.properties").exists():
-                await self._format(java, classpath, config)
+                await self._format(java, classpath, config, member.cluster_id)
             await self._launch([str(java), *JVM_OPTIONS, "-cp", classpath, "kafka.Kafka", str(config)])
             try:
                 await self._ready()
@@ -116,12 +144,18 @@ class EmbeddedKafka:
             else:
                 return
 
-    def _write_settings(self, port: int, controller_port: int) -> Path:
+    def _write_settings(self, port: int, member: Member) -> Path:
+        listeners = {"PLAINTEXT": port, "CONTROLLER": member.controller_port}
+        advertised = {"PLAINTEXT": port}
+        if self._proxied is not None:
+            listeners["PROXIED"], advertised["PROXIED"] = self._proxied.behind, self._proxied.port
         settings = {
             **SETTINGS,
-            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "node.id": str(member.node_id),
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
+            "listeners": _listed(listeners),
+            "advertised.listeners": _listed(advertised),
+            "controller.quorum.voters": member.voters,
             "log.dirs": str(self.path / "data"),
             **self._extra,
         }
@@ -129,11 +163,10 @@ class EmbeddedKafka:
         config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         return config
 
-    async def _format(self, java: Path, classpath: str, config: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    async def _format(self, java: Path, classpath: str, config: Path, cluster_id: str) -> None:
         process = await asyncio.create_subprocess_exec(
             str(java), *JVM_OPTIONS, "-cp", classpath,
-            "kafka.tools.StorageTool", "format", "-t", cluster.replace("-", "A"), "-c", str(config),
+            "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         _, printed = await process.communicate()
@@ -204,6 +237,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def new_cluster_id() -> str:
+    """Return a cluster id as Kafka's tools take it: 22 characters that do not begin with a dash."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+
+
+def _only_member() -> Member:
+    port = free_port()
+    return Member(1, new_cluster_id(), port, f"1@127.0.0.1:{port}")
+
+
+def _listed(listeners: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items())
 
 
 def _last_line(text: str) -> str:
