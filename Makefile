@@ -44,8 +44,8 @@ bench: setup ## Measure feeds, subscribers and schemas beside what others do
 	@$(BIN)/python -m benchmarks.subscriber
 	@$(BIN)/python -m benchmarks.schemas
 
-chaos: setup ## Kill workers over and over and let an independent reader judge (ROUNDS=40)
-	@$(BIN)/python tests/chaos/run.py --rounds $(or $(ROUNDS),40) $(if $(SEED),--seed $(SEED))
+chaos: setup ## Let faults strike workers and brokers, then let an independent checker judge (ROUNDS=60 SEED= SOURCE=files NODES=1)
+	@$(BIN)/python -m tests.chaos --faults $(or $(ROUNDS),60) --source $(or $(SOURCE),files) --nodes $(or $(NODES),1) $(if $(SEED),--seed $(SEED))
 
 up: ## Start the compose stack (needs a container engine)
 	@docker compose up --build --detach --wait

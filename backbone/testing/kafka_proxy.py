@@ -17,13 +17,16 @@ INIT_PRODUCER_ID: Final = 22
 ADD_PARTITIONS_TO_TXN: Final = 24
 END_TXN: Final = 26
 
-Action = Literal["delay", "lose", "unanswered", "late"]
+Action = Literal["delay", "lose", "unanswered", "late", "reorder"]
 """What may befall a request.
 
 ``delay``: it, and all behind it on its connection, goes on after some time. ``lose``: its connection is cut and it
 never arrives. ``unanswered``: it arrives, and its connection is cut before the answer. ``late``: its connection is
-cut, and it arrives after some time, behind whatever the client has sent since.
+cut, and it arrives after some time, behind whatever the client has sent since. ``reorder``: the same, but it arrives
+right behind the next Produce request of its transactional id, and before any other.
 """
+OVERTAKEN_SECS: Final = 0.02
+"""What a request that was overtaken leaves the other one to be carried out."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,7 @@ class KafkaProxy:
         self._upstream_port = upstream_port
         self._server: asyncio.Server | None = None
         self._refusing = False
+        self._overtaken: dict[bytes, bytes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -142,6 +146,8 @@ class KafkaProxy:
                     return
                 upstream.write(frame)
                 await upstream.drain()
+                if api_key == PRODUCE and (kept := self._overtaken.pop(transactional_id(frame), None)):
+                    await self._deliver(kept, OVERTAKEN_SECS)
 
     def _due(self, api_key: int) -> Disturbance | None:
         for disturbance in self._armed:
@@ -164,6 +170,8 @@ class KafkaProxy:
                 unanswered.add(frame[8:12])
             case "late":
                 self._background(self._deliver(frame, disturbance.secs))
+            case "reorder":
+                self._overtaken[transactional_id(frame)] = frame
             case "lose":
                 pass
         return False
@@ -182,6 +190,14 @@ class KafkaProxy:
         """Send what was held back to the broker now, as a slow network would."""
         for frame in self.held:
             await self._deliver(frame, 0.0)
+
+
+def transactional_id(frame: bytes) -> bytes:
+    """Return the transactional id of a request that begins with it, as Produce, EndTxn and their like do."""
+    (client_length,) = struct.unpack_from(">h", frame, 12)
+    begin = 14 + max(client_length, 0)
+    (length,) = struct.unpack_from(">h", frame, begin)
+    return frame[begin + 2 : begin + 2 + max(length, 0)]
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:

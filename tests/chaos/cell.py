@@ -1,0 +1,129 @@
+"""A cell: one organisation with its feeds and two worker processes, which are started again whenever they end."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from backbone.config import Deployment, load
+from tests.chaos.workload import WORKLOADS, Workload
+
+STOP_SECS: Final = 15.0
+ROOT: Final = Path(__file__).parents[2]
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for a worker process; ``busy`` while a fault is at work on it."""
+
+    name: str
+    watched: bool
+    busy: bool = False
+    process: asyncio.subprocess.Process | None = None
+    started: int = 0
+    exits: list[int] = field(default_factory=list)
+
+    @property
+    def running(self) -> bool:
+        """Say whether a process is there."""
+        return self.process is not None and self.process.returncode is None
+
+    def signal(self, number: int) -> None:
+        """Send a signal; a process that is gone meanwhile needs none."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.process is not None:
+                self.process.send_signal(number)
+
+    def limit_files(self, limit_bytes: int) -> None:
+        """Let every file end at so many bytes: what a full disk does, for one process and without rights."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.process is not None:
+                resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
+
+
+class Cell:
+    """One organisation under fire."""
+
+    def __init__(
+        self, number: int, folder: Path, bootstrap_servers: str, *, replicas: int, seed: int, source: str, workers: int,
+        hole: str | None,
+    ) -> None:  # fmt: skip
+        """Write the deployment file; nothing is started before ``keep``."""
+        self.organisation = f"E{90_000_000 + number}"
+        self.folder = folder / self.organisation
+        self.workload: Workload = WORKLOADS[source](self.folder, number, seed)
+        self.slots = [Slot(f"{self.organisation}-{name}", watched=name % 2 == 0) for name in range(workers)]
+        self._hole = hole
+        self._closing = False
+        self._logs: set[asyncio.Task[None]] = set()
+        path = self.folder / "backbone.yaml"
+        path.write_text(
+            f"organisation: {{id: {self.organisation}}}\n"
+            f'kafka: {{bootstrap_servers: "{bootstrap_servers}", replication_factor: {replicas},'
+            f" min_insync_replicas: {min(2, replicas)}}}\n"
+            "topics: {events: {partitions: 3}}\n"
+            f"spool: {{folder: {self.folder / 'spool'}}}\nfeeds:{self.workload.feeds()}\n"
+        )
+        self.deployment: Deployment = load(path)
+
+    async def start(self, slot: Slot, *arguments: str) -> asyncio.subprocess.Process:
+        """Start a worker process; what it says goes to its log through us, so that its own disk may be full."""
+        more = [*arguments, *([] if slot.watched else ["--no-watchdog"])]
+        more += ["--hole", self._hole] if self._hole else []
+        slot.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.chaos.worker", str(self.deployment.path), *more,
+            cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        slot.started += 1
+        task = asyncio.create_task(self._log(slot, slot.process))
+        self._logs.add(task)
+        task.add_done_callback(self._logs.discard)
+        return slot.process
+
+    async def _log(self, slot: Slot, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None
+        with (self.folder / f"{slot.name}.log").open("ab") as log:
+            while data := await process.stderr.read(65_536):
+                log.write(data)
+
+    async def keep(self) -> None:
+        """Start every worker that is not there, for ever."""
+        while not self._closing:
+            for slot in self.slots:
+                if not slot.running and not slot.busy:
+                    if slot.process is not None:
+                        slot.exits.append(slot.process.returncode or 0)
+                    await self.start(slot)
+            await asyncio.sleep(0.1)
+
+    async def close(self) -> list[str]:
+        """Ask every worker to stop; return what was wrong with how they did."""
+        self._closing = True
+        problems = []
+        for slot in self.slots:
+            slot.signal(signal.SIGTERM)
+        for slot in self.slots:
+            if slot.process is None:
+                continue
+            try:
+                code = await asyncio.wait_for(slot.process.wait(), STOP_SECS)
+            except TimeoutError:
+                problems.append(f"{slot.name} did not stop within {STOP_SECS:.0f} s")
+                slot.signal(signal.SIGKILL)
+            else:
+                if code != 0:
+                    problems.append(f"{slot.name} stopped with exit code {code}")
+        await asyncio.gather(*self._logs)
+        return problems
+
+    def kill(self) -> None:
+        """End every worker at once: the run is over, whatever happened."""
+        self._closing = True
+        for slot in self.slots:
+            if slot.running and slot.process is not None:
+                os.kill(slot.process.pid, signal.SIGKILL)
