@@ -218,7 +218,8 @@ class EmbeddedKafka:
         watcher, self._watcher = self._watcher, None
         if watcher is None:
             return
-        os.kill(self.process_id, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself: a full disk does that
+            os.kill(self.process_id, signal.SIGKILL)
         await watcher.wait()
         assert watcher.stdin is not None
         watcher.stdin.close()

@@ -37,9 +37,9 @@ REQUEST_WEIGHTS: Final[Mapping[str, int]] = {
     "network.partition": 3,
 }
 BROKER_WEIGHTS: Final[Mapping[str, int]] = {
-    "broker.kill": 5,
-    "broker.freeze": 4,
-    "broker.restart": 2,
+    "broker.kill": 4,
+    "broker.freeze": 2,
+    "broker.restart": 1,
     "broker.disk-full": 1,
     "topic.refuses": 4,
 }
@@ -112,7 +112,7 @@ def _measure(kind: str, choose: random.Random) -> float:
         case ["request", "late", _]:
             return choose.choice([choose.uniform(0.05, 0.6), choose.uniform(1.0, 15.0)])
         case ["broker", "freeze"]:
-            return choose.choice([choose.uniform(0.5, 4.0), choose.uniform(9.0, 14.0)])
+            return choose.choice([choose.uniform(0.5, 3.0), choose.uniform(0.5, 3.0), choose.uniform(9.0, 14.0)])
         case ["cluster", "two-down"]:
             return choose.uniform(2.0, 8.0)
         case _:

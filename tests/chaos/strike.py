@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import resource
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,6 +22,7 @@ from tests.chaos.schedule import ACTIONS, REQUESTS, Fault
 FREE_SLOT_SECS: Final = 20.0
 MET_SECS: Final = 15.0
 DEATH_SECS: Final = 30.0
+LIFTED_SECS: Final = 120.0
 FULL_DISK_BYTES: Final = 16_384
 REFUSED_ABOVE_BYTES: Final = "300"
 
@@ -194,12 +196,14 @@ async def _topic_refuses(place: Field, fault: Fault) -> bool:
 def _limit_topics(admin: AdminClient, names: Sequence[str], operation: AlterConfigOpType) -> None:
     entry = ConfigEntry("max.message.bytes", REFUSED_ABOVE_BYTES, incremental_operation=operation)
     wanted = [ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry]) for name in names]
+    deadline = time.monotonic() + LIFTED_SECS
     while True:  # it must be lifted again, whatever else is going on
         try:
             for future in admin.incremental_alter_configs(wanted, request_timeout=10).values():
                 future.result()
         except KafkaException:
-            continue
+            if time.monotonic() > deadline:
+                raise
         else:
             return
 
