@@ -4,7 +4,6 @@ The order is that of ``docs/adr/0002-exactly-once.md`` and every step of it matt
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from backbone.errors import BackboneError, FatalError, FencedError, TransientErr
 from backbone.feed import Feed
 from backbone.kafka.partitioning import CachedPartitioner
 from backbone.moments import epoch_ms
+from backbone.owner import Owner
 from backbone.redrive import redrive, wanted
 from backbone.rejects import Reject
 from backbone.session import Producer, Session
@@ -27,12 +27,7 @@ from backbone.sources.source import CaughtUp, SourceDocument
 from backbone.state import ShardState
 from backbone.status import ShardStatus
 
-CONFIRM_PAUSE_SECS: Final = 0.5
 BARRIER_SECS: Final = 2.0
-BACKOFF_FIRST_SECS: Final = 0.1
-BACKOFF_LAST_SECS: Final = 3.0
-FENCED_MOST: Final = 3
-FENCED_WITHIN_SECS: Final = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -101,13 +96,12 @@ class Shard:
         self.caught_up = asyncio.Event()
         self._setup = replace(feed.setup, shard=shard)
         self._broker = broker
-        self._confirm = confirm
         self._worker = worker
         self._now = now
         self._wake = asyncio.Event()
         self._stopping = False
-        self._fenced_at: list[float] = []
         self._log = log.bind(feed=feed.name, shard=shard)
+        self._owner = Owner(self.transactional_id, broker.producer, confirm, lambda: self._stopping)
 
     @property
     def key(self) -> str:
@@ -135,25 +129,10 @@ class Shard:
 
     async def run(self, barrier: Barrier) -> None:
         """Work until stopped, cancelled or fatally failed; every error but a fatal one begins again."""
-        backoff = BACKOFF_FIRST_SECS
-        while not self._stopping:
-            if not await self._confirm():
-                await asyncio.sleep(CONFIRM_PAUSE_SECS)
-                continue
-            producer = self._broker.producer(self.transactional_id)
-            try:
-                session = await self._open(producer, barrier)
-                backoff = BACKOFF_FIRST_SECS
-                await self._work(session)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
-                if self._give_up(error):
-                    return
-                await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-                backoff = min(backoff * 2, BACKOFF_LAST_SECS)
-            finally:
-                await asyncio.shield(producer.discard())
+        async def opening(producer: Producer) -> Session:
+            return await self._open(producer, barrier)
+
+        await self._owner.run(opening, self._work, self._gives_up)
 
     async def _open(self, producer: Producer, barrier: Barrier) -> Session:
         """Fence, then read: never the other way round."""
@@ -257,22 +236,14 @@ class Shard:
         self.status.open_rejects = len(session.state.rejects)
         self.status.control = session.state.checkpoint.control
 
-    def _give_up(self, error: Exception) -> bool:
+    def _gives_up(self, error: Exception) -> bool:
         """Note an error where people see it; say whether it ends the feed."""
         now_ms = epoch_ms(self._now())
         if isinstance(error, FencedError):
-            loop_now = asyncio.get_running_loop().time()
-            self._fenced_at = [at for at in self._fenced_at if loop_now - at < FENCED_WITHIN_SECS] + [loop_now]
-            if len(self._fenced_at) <= FENCED_MOST:
-                self._log.warning("shard.fenced", code=error.code)
-                return False
-            error = FatalError(
-                "our transactional id is taken over again and again while the lease is ours",
-                code="feed.ids-in-use",
-                guidance="another deployment uses the same organisation and feed names: stop one of them",
-            )
+            self._log.warning("shard.fenced", code=error.code)
+            return False
         if isinstance(error, BackboneError):
-            fatal = isinstance(error, FatalError) and not isinstance(error, FencedError)
+            fatal = isinstance(error, FatalError)
             self.status.stalled(error.code, error.message, error.guidance, now_ms, ended=fatal)
             write = self._log.error if fatal else self._log.warning
             write("feed.stopped" if fatal else "feed.stalled", code=error.code, message=error.message)

@@ -1,0 +1,77 @@
+"""Being the one owner of a transactional id: confirm the lease, fence, open, work, and begin again after any error.
+
+Shards of feeds and the input partitions of transforms live this way. The order is that of
+``docs/adr/0002-exactly-once.md`` and every step of it matters.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from backbone.errors import FatalError, FencedError
+from backbone.session import Producer
+
+CONFIRM_PAUSE_SECS: Final = 0.5
+BACKOFF_FIRST_SECS: Final = 0.1
+BACKOFF_LAST_SECS: Final = 3.0
+FENCED_MOST: Final = 3
+FENCED_WITHIN_SECS: Final = 60.0
+
+Opened = TypeVar("Opened")
+
+
+@dataclass(slots=True)
+class Owner:
+    """The life of whoever owns a transactional id for as long as the lease is ours."""
+
+    transactional_id: str
+    producer: Callable[[str], Producer]
+    confirm: Callable[[], Awaitable[bool]]
+    stopping: Callable[[], bool]
+    _fenced_at: list[float] = field(default_factory=list)
+
+    async def run(
+        self,
+        opening: Callable[[Producer], Awaitable[Opened]],
+        working: Callable[[Opened], Awaitable[None]],
+        gives_up: Callable[[Exception], bool],
+    ) -> None:
+        """Work until stopped or cancelled, or until ``gives_up`` says of an error that there is no going on.
+
+        ``opening`` starts the producer it is given, and reads what was committed only then.
+        """
+        backoff = BACKOFF_FIRST_SECS
+        while not self.stopping():
+            if not await self.confirm():
+                await asyncio.sleep(CONFIRM_PAUSE_SECS)
+                continue
+            producer = self.producer(self.transactional_id)
+            try:
+                opened = await opening(producer)
+                backoff = BACKOFF_FIRST_SECS
+                await working(opened)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
+                if gives_up(self._judged(error)):
+                    return
+                await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                backoff = min(backoff * 2, BACKOFF_LAST_SECS)
+            finally:
+                await asyncio.shield(producer.discard())
+
+    def _judged(self, error: Exception) -> Exception:
+        """Return the error, or a fatal one where we are fenced again and again although the lease is ours."""
+        if not isinstance(error, FencedError):
+            return error
+        now = asyncio.get_running_loop().time()
+        self._fenced_at = [at for at in self._fenced_at if now - at < FENCED_WITHIN_SECS] + [now]
+        if len(self._fenced_at) <= FENCED_MOST:
+            return error
+        return FatalError(
+            "our transactional id is taken over again and again while the lease is ours",
+            code="feed.ids-in-use",
+            guidance="another deployment uses the same organisation and names: stop one of them",
+        )
