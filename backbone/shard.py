@@ -129,6 +129,7 @@ class Shard:
 
     async def run(self, barrier: Barrier) -> None:
         """Work until stopped, cancelled or fatally failed; every error but a fatal one begins again."""
+
         async def opening(producer: Producer) -> Session:
             return await self._open(producer, barrier)
 

@@ -15,6 +15,11 @@ from backbone.kafka.admin import TopicSpec
 from backbone.state import DAY_MS
 
 FOREVER: Final = "-1"
+COMPACTED: Final[Mapping[str, str]] = {
+    "cleanup.policy": "compact", "segment.bytes": "1048576", "segment.ms": "3600000",
+    "max.compaction.lag.ms": "3600000", "min.cleanable.dirty.ratio": "0.01",
+}  # fmt: skip
+"""State: only the newest record of each key counts, and a start must not read long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +45,10 @@ def wanted_topics(deployment: Deployment) -> tuple[TopicSpec, ...]:
     def kept(days: int) -> dict[str, str]:
         return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS), "retention.bytes": FOREVER}
 
-    compacted = {
-        "cleanup.policy": "compact", "segment.bytes": "1048576", "segment.ms": "3600000",
-        "max.compaction.lag.ms": "3600000", "min.cleanable.dirty.ratio": "0.01",
-    }  # fmt: skip
     events = dict.fromkeys(name for feed in deployment.feeds for name in feed.setup().event_topics)
     return (
-        spec(names.state, STATE_PARTITIONS, compacted),
-        spec(names.control, 1, {**compacted, "min.cleanable.dirty.ratio": "0.5"}),
+        spec(names.state, STATE_PARTITIONS, COMPACTED),
+        spec(names.control, 1, {**COMPACTED, "min.cleanable.dirty.ratio": "0.5"}),
         spec(names.status, 1, {**kept(1), "retention.ms": "3600000"}),
         spec(names.receipts, topics.receipts.partitions, kept(topics.receipts.retention_days)),
         spec(names.rejects, topics.rejects.partitions, kept(topics.rejects.retention_days)),

@@ -9,7 +9,10 @@ from backbone.cli import output
 from backbone.errors import ConfigurationError
 from backbone.kafka.admin import TopicSpec, create_topics
 from backbone.kafka.groups import move_group
+from backbone.subscriber.moving import move_positions
+from backbone.subscriber.positions import PARTITIONS, positions_topic
 from backbone.subscriber.settings import Settings
+from backbone.topics import COMPACTED
 
 app = App(name="subscriber", help="Prepare subscribers and move where they read.")
 
@@ -17,13 +20,15 @@ To = Annotated[str, Parameter(name="--to", help="earliest, latest, or a time suc
 
 
 @app.command
-async def topics(name: str, *, replication_factor: int = 3, retention_days: int = 30) -> int:
-    """Create the dead-letter topic of a subscriber; one that exists is left as it is.
+async def topics(name: str, *, transform: bool = False, replication_factor: int = 3, retention_days: int = 30) -> int:
+    """Create the dead-letter topic of a subscriber, and the positions topic of a transform; what exists is left so.
 
     Parameters
     ----------
     name
         The subscriber.
+    transform
+        It is a transform: it keeps its positions itself.
     replication_factor
         Copies of each record; 1 on a broker of your own.
     retention_days
@@ -32,13 +37,17 @@ async def topics(name: str, *, replication_factor: int = 3, retention_days: int 
     settings = Settings()
     topic = f"{settings.organisation}.dead.{name}"
     kept = {"cleanup.policy": "delete", "retention.ms": str(retention_days * 86_400_000)}
-    await create_topics(settings.connection(), [TopicSpec(topic, 1, replication_factor, kept)])
-    output.say(f"{topic} is there")
+    wanted = [TopicSpec(topic, 1, replication_factor, kept)]
+    if transform:
+        positions = positions_topic(settings.organisation, name)
+        wanted.append(TopicSpec(positions, PARTITIONS, replication_factor, COMPACTED))
+    await create_topics(settings.connection(), wanted)
+    output.say(f"{', '.join(spec.name for spec in wanted)}: there")
     return 0
 
 
 @app.command
-async def seek(name: str, *, to: To, dry_run: bool = False, json: bool = False) -> int:
+async def seek(name: str, *, to: To, transform: bool = False, dry_run: bool = False, json: bool = False) -> int:
     """Move where a subscriber reads next, in every partition that it has read; it must not be running.
 
     Parameters
@@ -47,12 +56,18 @@ async def seek(name: str, *, to: To, dry_run: bool = False, json: bool = False) 
         The subscriber.
     to
         The first event to read.
+    transform
+        It is a transform: it keeps its positions itself.
     dry_run
         Show what would be moved, and do nothing.
     json
         One JSON object a partition.
     """
-    moves = await move_group(Settings().connection(), name, _moment(to), dry_run=dry_run)
+    settings = Settings()
+    if transform:
+        moves = await move_positions(settings.connection(), settings.organisation, name, _moment(to), dry_run=dry_run)
+    else:
+        moves = await move_group(settings.connection(), name, _moment(to), dry_run=dry_run)
     columns = ("topic", "partition", "from", "to", "events")
     rows = [(move.topic, move.partition, move.before, move.after, move.before - move.after) for move in moves]
     if json:

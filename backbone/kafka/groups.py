@@ -1,5 +1,7 @@
 """Where consumer groups read next: seen and moved while nobody of the group runs."""
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -28,33 +30,58 @@ async def move_group(connection: KafkaConnection, group: str, to: From, *, dry_r
 
     Raises ConfigurationError where the group has committed nothing or has members that run.
     """
+    await ensure_stopped(connection, group)
     async with admin(connection) as client:
         committed = await client.list_consumer_group_offsets(group)
-        members = await _members(client, group)
     if not committed:
         message = f"the group {group} has committed nothing"
         raise ConfigurationError(message, code="subscriber.unknown", guidance="is the subscriber's name right?")
+    async with _member(connection, group) as consumer:
+        moves = await _moves(consumer, {place: found.offset for place, found in committed.items()}, to)
+        if not dry_run:
+            await consumer.commit({TopicPartition(move.topic, move.partition): move.after for move in moves})
+    return moves
+
+
+async def moves_of(connection: KafkaConnection, positions: Mapping[tuple[str, int], int], to: From) -> list[Move]:
+    """Return where positions that are kept elsewhere would move to."""
+    async with _member(connection, None) as consumer:
+        return await _moves(consumer, {TopicPartition(*place): offset for place, offset in positions.items()}, to)
+
+
+async def ensure_stopped(connection: KafkaConnection, group: str) -> None:
+    """Raise ConfigurationError while members of a group run."""
+    async with admin(connection) as client:
+        members = await _members(client, group)
     if members:
         message = f"{members} instances of {group} are running"
         raise ConfigurationError(message, code="subscriber.running", guidance="stop them first")
+
+
+@asynccontextmanager
+async def _member(connection: KafkaConnection, group: str | None) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(**connection.options(), group_id=group, enable_auto_commit=False)
     try:
         await consumer.start()
-        places = sorted(committed)
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        begins = await consumer.beginning_offsets(places)
-        moves = []
-        for place in places:
-            after = await _target(consumer, place, to, begins[place], ends[place])
-            moves.append(Move(place.topic, place.partition, committed[place].offset, after))
-        if not dry_run:
-            await consumer.commit({TopicPartition(move.topic, move.partition): move.after for move in moves})
+        yield consumer
     except KafkaError as error:
         raise classified(error) from error
     finally:
         await consumer.stop()
-    return moves
+
+
+async def _moves(consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int], to: From) -> list[Move]:
+    places = sorted(positions)
+    consumer.assign(places)
+    ends = await consumer.end_offsets(places)
+    begins = await consumer.beginning_offsets(places)
+    return [
+        Move(
+            place.topic, place.partition, positions[place],
+            await _target(consumer, place, to, begins[place], ends[place]),
+        )
+        for place in places
+    ]  # fmt: skip
 
 
 async def _members(client: AIOKafkaAdminClient, group: str) -> int:

@@ -36,6 +36,8 @@ SEND_DEADLINE_SECS: Final = 10.0
 COMMIT_DEADLINE_SECS: Final = 10.0
 START_DEADLINE_SECS: Final = 40.0
 MAX_BATCH_BYTES: Final = 524_288
+MAX_MESSAGE_BYTES: Final = 1_000_000
+"""A message that is larger than a batch goes alone, up to what brokers take by default."""
 
 log = structlog.get_logger(__name__)
 # A client that cannot connect says so at every try; we say it once, with a code.
@@ -126,8 +128,8 @@ def _parts(messages: Sequence[bytes], frame_bytes: int) -> Iterator[Sequence[byt
     size = 0
     for message in messages:
         length = len(message) + frame_bytes
-        if length > MAX_BATCH_BYTES:
-            text = f"a message is larger than the {MAX_BATCH_BYTES:,} bytes that go into one batch"
+        if length > MAX_MESSAGE_BYTES:
+            text = f"a message is larger than the {MAX_MESSAGE_BYTES:,} bytes that go into one batch"
             raise FatalError(text, code="feed.message-too-large")
         if part and size + length > MAX_BATCH_BYTES:
             yield part

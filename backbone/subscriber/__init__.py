@@ -15,5 +15,7 @@ from backbone.subscriber.errors import PermanentError
 from backbone.subscriber.event import Event
 from backbone.subscriber.settings import Settings
 from backbone.subscriber.subscriber import Subscriber
+from backbone.subscriber.transform import Transform
+from backbone.subscriber.translating import Output
 
-__all__ = ["Event", "PermanentError", "Settings", "Subscriber"]
+__all__ = ["Event", "Output", "PermanentError", "Settings", "Subscriber", "Transform"]

@@ -7,6 +7,7 @@ follows the log, so that it knows whose cases are parked.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Final, Literal
 
 from backbone.packed import Message
@@ -83,13 +84,14 @@ def read_letter(key: Key, value: bytes | None, headers: Iterable[tuple[str, byte
     if kind not in {"dead", "retry", "settled"}:
         return None
     topic, partition, offset = own["id"].rsplit("/", 2)
+    original = takewhile(lambda pair: not pair[0].startswith(PREFIX), found)  # a producer may add its own at the end
     letter = Letter(
         id=own["id"],
         place=(topic, int(partition)),
         offset=int(offset),
         key=None if own["unkeyed"] == "true" else key,
         value=None if own["null"] == "true" else value,
-        headers=tuple(pair for pair in found if not pair[0].startswith(PREFIX)),
+        headers=tuple(original),
         code=own["code"],
         tries=int(own["tries"]),
         at=own["at"],

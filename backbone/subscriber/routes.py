@@ -5,20 +5,25 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from backbone.errors import ConfigurationError
 from backbone.subscriber.event import Headers, header
+from schemas.families import FAMILIES
 from schemas.shared import Event as Data
 
 Handler = Callable[[Any], Awaitable[None]]
+"""A subscriber's: takes an event, or a list of them."""
+Taker = Callable[[Any], Any]
+"""A subscriber's handler or a transform's function."""
+FACTS: Final = ("revoked", "superseded", "merged", "erased")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A handler and what it wants. ``batch`` is how many events it takes at once; 0 means one, not in a list."""
 
-    handler: Handler
+    handler: Taker
     model: type[Data]
     organisations: tuple[str, ...] = ("*",)
     attributes: tuple[tuple[str, bytes], ...] = ()
@@ -58,7 +63,7 @@ class Routes:
 
     def add(
         self,
-        handler: Handler,
+        handler: Taker,
         models: Sequence[type[Data]],
         organisations: Iterable[str],
         attributes: Mapping[str, str],
@@ -76,6 +81,22 @@ class Routes:
                 message = f"{model.__name__} has a handler of batches, which must be its only one"
                 raise ConfigurationError(message, code="subscriber.two-handlers")
             routes.append(Route(handler, model, tuple(organisations) or ("*",), wanted, replays, batch))
+
+    def with_facts(self, hooks: Mapping[str, Taker], otherwise: Taker | None) -> "Routes":
+        """Return the routes with those of the four facts added for every family that is handled.
+
+        ``hooks`` are handlers by fact; ``otherwise`` is the one of a fact without a hook, or None to pass it over.
+        """
+        complete = Routes({event_type: list(found) for event_type, found in self.by_type.items()})
+        handled = {route.model.topic_suffix: route for found in self.by_type.values() for route in found}
+        for suffix, one in handled.items():
+            for model in FAMILIES[suffix].EVENTS:
+                if model.fact not in FACTS or model.event_type.encode() in self.by_type:
+                    continue
+                handler = hooks.get(model.fact, otherwise)
+                if handler is not None:
+                    complete.add(handler, (model,), one.organisations, {}, replays=one.replays, batch=0)
+        return complete
 
     def wanting(self, topic: str, headers: Headers) -> Sequence[Route]:
         """Return the handlers that want a record."""

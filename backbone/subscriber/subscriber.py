@@ -18,10 +18,8 @@ from backbone.subscriber.event import Event
 from backbone.subscriber.routes import Handler, Routes
 from backbone.subscriber.runtime import Runtime
 from backbone.subscriber.settings import Settings
-from schemas.families import FAMILIES
 from schemas.shared import Event as Data
 
-FACTS: Final = ("revoked", "superseded", "merged", "erased")
 _MECHANISMS: Final = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
@@ -107,18 +105,9 @@ class Subscriber:
 
     def complete_routes(self) -> Routes:
         """Return the routes with those of the four facts added for every family that is handled."""
-        routes = Routes({event_type: list(found) for event_type, found in self.routes.by_type.items()})
-        handled = {route.model.topic_suffix: route for found in self.routes.by_type.values() for route in found}
-        for suffix, one in handled.items():
-            for model in FAMILIES[suffix].EVENTS:
-                if model.fact not in FACTS or model.event_type.encode() in self.routes.by_type:
-                    continue
-                hook = self._hooks.get(model.fact)
-                if hook is None and self.settings.facts_without_hook == "dead":
-                    hook = _nobody_handles
-                if hook is not None:
-                    routes.add(hook, (model,), one.organisations, {}, replays=one.replays, batch=0)
-        return routes
+        return self.routes.with_facts(
+            self._hooks, _nobody_handles if self.settings.facts_without_hook == "dead" else None
+        )
 
     async def run(self, *, until_caught_up: bool = False) -> None:
         """Run until SIGTERM or SIGINT, or with ``until_caught_up`` until everything there is has been done.
