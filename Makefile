@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+SOURCE ?= files,kafka
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test demo catalogue bench chaos up test-compose lock clean
@@ -44,8 +45,8 @@ bench: setup ## Measure feeds, subscribers and schemas beside what others do
 	@$(BIN)/python -m benchmarks.subscriber
 	@$(BIN)/python -m benchmarks.schemas
 
-chaos: setup ## Let faults strike workers and brokers, then let an independent checker judge (ROUNDS=60 SEED= SOURCE=files NODES=1)
-	@$(BIN)/python -m tests.chaos --faults $(or $(ROUNDS),60) --source $(or $(SOURCE),files) --nodes $(or $(NODES),1) $(if $(SEED),--seed $(SEED))
+chaos: setup ## Let faults strike workers and brokers, then let an independent checker judge (ROUNDS=60 SEED= SOURCE=files,kafka NODES=1)
+	@$(BIN)/python -m tests.chaos --faults $(or $(ROUNDS),60) --source $(SOURCE) --nodes $(or $(NODES),1) $(if $(SEED),--seed $(SEED))
 
 up: ## Start the compose stack (needs a container engine)
 	@docker compose up --build --detach --wait

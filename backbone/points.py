@@ -1,4 +1,4 @@
-"""Named points in a shard's life at which a test may stop or kill the process; in production they do nothing.
+"""Named points in the life of a shard or a lane, where a test may kill the process; in production they do nothing.
 
 Each is passed as ``points.reached("commit.before")``. A test sets ``points.hook`` in the process that it is going to
 kill. The names are listed here, so that a test can go through all of them.
@@ -22,6 +22,7 @@ POINTS: Final = (
     "lease.revoking",
     "redrive.read",
     "redrive.committed",
+    "transform.committed",
 )
 
 hook: Callable[[str], None] | None = None

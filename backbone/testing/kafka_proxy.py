@@ -31,12 +31,16 @@ OVERTAKEN_SECS: Final = 0.02
 
 @dataclass(slots=True)
 class Disturbance:
-    """What befalls the next request of a kind, behind ``after`` others of it; ``met`` is set when it has come."""
+    """What befalls the next request of a kind, behind ``after`` others of it; ``met`` is set when it has come.
+
+    ``transactional_id`` keeps it to the requests of one producer.
+    """
 
     api_key: int
     action: Action
     secs: float = 0.0
     after: int = 0
+    transactional_id: bytes = b""
     met: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -138,7 +142,7 @@ class KafkaProxy:
                 if api_key == self.hold:
                     self.held.append(frame)
                     return
-                disturbance = self._due(api_key)
+                disturbance = self._due(api_key, frame)
                 if disturbance is not None and not await self._pass_on(disturbance, frame, unanswered):
                     if disturbance.action == "unanswered":
                         upstream.write(frame)
@@ -149,9 +153,11 @@ class KafkaProxy:
                 if api_key == PRODUCE and (kept := self._overtaken.pop(transactional_id(frame), None)):
                     await self._deliver(kept, OVERTAKEN_SECS)
 
-    def _due(self, api_key: int) -> Disturbance | None:
+    def _due(self, api_key: int, frame: bytes) -> Disturbance | None:
         for disturbance in self._armed:
             if disturbance.api_key == api_key:
+                if disturbance.transactional_id not in {b"", transactional_id(frame)}:
+                    continue
                 if disturbance.after:
                     disturbance.after -= 1
                     continue

@@ -1,6 +1,6 @@
 """Let faults strike real workers and brokers while data keeps coming, then let an independent checker judge.
 
-python -m tests.chaos [--faults 60] [--seed N] [--source files] [--nodes 1|3] [--only KIND ...] [--hole NAME]
+python -m tests.chaos [--faults 60] [--seed N] [--source files,kafka] [--nodes 1|3] [--only KIND ...] [--hole NAME]
 
 Exit code 0: nothing missing, nothing twice, nothing torn, nothing out of order, every receipt balances.
 """
@@ -25,17 +25,15 @@ from confluent_kafka.admin import AdminClient
 from backbone.embedded import EmbeddedKafka
 from backbone.embedded.broker import Proxied, free_port
 from backbone.embedded.cluster import EmbeddedCluster
-from backbone.provisioning import apply
 from backbone.testing.kafka_proxy import KafkaProxy
 from tests.chaos import checker
 from tests.chaos.cell import ROOT, Cell
 from tests.chaos.holes import HOLES
 from tests.chaos.schedule import Fault, draw
 from tests.chaos.strike import Field, strike
-from tests.chaos.workload import WORKLOADS
+from tests.chaos.workload import Ground
+from tests.chaos.workloads import WORKLOADS
 
-BACKLOG_DOCUMENTS: Final = 12
-WRITE_EVERY_SECS: Final = 4.0
 FINISH_SECS: Final = 240.0
 SETTINGS: Final = {"log.retention.check.interval.ms": "600000"}
 
@@ -46,13 +44,14 @@ class Options:
 
     faults: int
     seed: int
-    source: str
+    source: tuple[str, ...]
     nodes: int
     cells: int
     workers: int
     only: tuple[str, ...]
     hole: str | None
     mean_wait_secs: float
+    write_every_secs: float
     keep: bool
 
 
@@ -82,17 +81,17 @@ async def run(options: Options) -> checker.Verdict:
     try:
         async with brokers(options.nodes) as (started, proxies, addresses):
             direct = ",".join(broker.bootstrap_servers for broker in started)
-            cells = [
-                Cell(
-                    number, folder, addresses, replicas=options.nodes, seed=options.seed, source=options.source,
-                    workers=options.workers, hole=options.hole,
+            cells = []
+            for number in range(options.cells):
+                organisation = f"E{90_000_000 + number}"
+                ground = Ground(
+                    organisation, number, folder / organisation, addresses, direct, options.nodes, options.seed
                 )
-                for number in range(options.cells)
-            ]  # fmt: skip
-            for cell in cells:
-                await apply(cell.deployment)
+                source = options.source[number % len(options.source)]
+                cells.append(Cell(ground, source, workers=options.workers, hole=options.hole))
+                await cells[-1].workload.prepare()
             field = Field(cells, started, proxies, AdminClient({"bootstrap.servers": direct, "log_level": 0}))
-            return await _under_fire(field, schedule, folder, direct)
+            return await _under_fire(field, schedule, folder, direct, options.write_every_secs)
     finally:
         if options.keep:
             say(f"kept: {folder}")
@@ -100,18 +99,22 @@ async def run(options: Options) -> checker.Verdict:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _under_fire(field: Field, schedule: Sequence[Fault], folder: Path, direct: str) -> checker.Verdict:
+async def _under_fire(
+    field: Field, schedule: Sequence[Fault], folder: Path, direct: str, write_every_secs: float
+) -> checker.Verdict:
     cells = field.cells
+    counted = {cell.organisation: cell.workload.counted for cell in cells}
     witness = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.chaos.witness", direct, str(folder), *(cell.organisation for cell in cells),
+        sys.executable, "-m", "tests.chaos.witness", direct, str(folder), json.dumps(counted),
         cwd=ROOT,
     )  # fmt: skip
     keepers = [asyncio.create_task(cell.keep()) for cell in cells]
-    writer = asyncio.create_task(_write(cells, folder))
+    enough = asyncio.Event()
+    writer = asyncio.create_task(_write(cells, folder, enough, write_every_secs))
     try:
         met = await _strike_all(field, schedule)
-        writer.cancel()
-        await asyncio.gather(writer, return_exceptions=True)
+        enough.set()
+        await writer
         late = await _finished(cells, folder)
         problems = [problem for cell in cells for problem in await cell.close()]
     finally:
@@ -131,18 +134,19 @@ async def _under_fire(field: Field, schedule: Sequence[Fault], folder: Path, dir
     return verdict
 
 
-async def _write(cells: Sequence[Cell], folder: Path) -> None:
-    """Keep a few documents waiting in every cell."""
-    while True:
+async def _write(cells: Sequence[Cell], folder: Path, enough: asyncio.Event, every_secs: float) -> None:
+    """Keep something waiting in every cell."""
+    while not enough.is_set():
         done = progress(folder)
         for cell in cells:
-            if cell.workload.documents() - done.get(cell.organisation, 0) < BACKLOG_DOCUMENTS:
+            if cell.workload.written() - done.get(cell.organisation, 0) < cell.workload.backlog:
                 await asyncio.to_thread(cell.workload.write)
-        await asyncio.sleep(WRITE_EVERY_SECS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(enough.wait(), every_secs)
 
 
 def progress(folder: Path) -> dict[str, int]:
-    """Return how many receipts the witness has seen of every organisation."""
+    """Return how many of the counted records the witness has seen of every organisation."""
     path = folder / "progress.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
@@ -168,18 +172,19 @@ async def _strike_all(field: Field, schedule: Sequence[Fault]) -> Counter[str]:
 
 
 async def _finished(cells: Sequence[Cell], folder: Path) -> list[str]:
-    """Wait, without faults, until every document has its receipt; return what is late."""
+    """Wait, without faults, until everything that was written has come out; return what is late."""
+    due = {cell.organisation: await asyncio.to_thread(cell.workload.due) for cell in cells}
     deadline = time.monotonic() + FINISH_SECS
     while time.monotonic() < deadline:
         done = progress(folder)
-        if all(done.get(cell.organisation, 0) >= cell.workload.documents() for cell in cells):
+        if all(done.get(organisation, 0) >= count for organisation, count in due.items()):
             return []
         await asyncio.sleep(0.5)
     done = progress(folder)
     return [
-        f"{cell.organisation}: {done.get(cell.organisation, 0)} of {cell.workload.documents()} receipts after"
-        f" {FINISH_SECS:.0f} s without faults"
-        for cell in cells
+        f"{organisation}: {done.get(organisation, 0)} of {count} after {FINISH_SECS:.0f} s without faults"
+        for organisation, count in due.items()
+        if done.get(organisation, 0) < count
     ]
 
 
@@ -214,17 +219,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=60)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--source", choices=WORKLOADS, default="files")
+    parser.add_argument("--source", default="files", help=f"{', '.join(WORKLOADS)}; several are shared out over cells")
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=1)
     parser.add_argument("--cells", type=int, default=3, help="organisations, each with workers of its own")
     parser.add_argument("--workers", type=int, default=2, help="workers of a cell")
     parser.add_argument("--only", nargs="*", default=[], help="kinds of faults, by how they begin")
     parser.add_argument("--hole", choices=HOLES, help="put a known hole back, to see it found")
     parser.add_argument("--mean-wait-secs", type=float, default=1.2)
+    parser.add_argument("--write-every-secs", type=float, default=4.0)
     parser.add_argument("--keep", action="store_true", help="keep files and logs")
     chosen = parser.parse_args()
+    sources = tuple(chosen.source.split(","))
+    if unknown := set(sources) - set(WORKLOADS):
+        parser.error(f"no such source: {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
     say(f"seed {chosen.seed}")
-    verdict = asyncio.run(run(Options(**{**vars(chosen), "only": tuple(chosen.only)})))
+    verdict = asyncio.run(run(Options(**{**vars(chosen), "only": tuple(chosen.only), "source": sources})))
     return 1 if verdict.counts else 0
 
 

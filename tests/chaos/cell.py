@@ -1,4 +1,4 @@
-"""A cell: one organisation with its feeds and two worker processes, which are started again whenever they end."""
+"""A cell: one organisation with its source and its worker processes, which are started again whenever they end."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from backbone.config import Deployment, load
-from tests.chaos.workload import WORKLOADS, Workload
+from tests.chaos.workload import Ground, Workload
+from tests.chaos.workloads import WORKLOADS
 
 STOP_SECS: Final = 15.0
 ROOT: Final = Path(__file__).parents[2]
@@ -49,34 +49,23 @@ class Slot:
 class Cell:
     """One organisation under fire."""
 
-    def __init__(
-        self, number: int, folder: Path, bootstrap_servers: str, *, replicas: int, seed: int, source: str, workers: int,
-        hole: str | None,
-    ) -> None:  # fmt: skip
-        """Write the deployment file; nothing is started before ``keep``."""
-        self.organisation = f"E{90_000_000 + number}"
-        self.folder = folder / self.organisation
-        self.workload: Workload = WORKLOADS[source](self.folder, number, seed)
+    def __init__(self, ground: Ground, source: str, *, workers: int, hole: str | None) -> None:
+        """Prepare; nothing is started before ``keep``."""
+        self.organisation = ground.organisation
+        self.folder = ground.folder
+        self.folder.mkdir(parents=True)
+        self.workload: Workload = WORKLOADS[source](ground)
         self.slots = [Slot(f"{self.organisation}-{name}", watched=name % 2 == 0) for name in range(workers)]
         self._hole = hole
         self._closing = False
         self._logs: set[asyncio.Task[None]] = set()
-        path = self.folder / "backbone.yaml"
-        path.write_text(
-            f"organisation: {{id: {self.organisation}}}\n"
-            f'kafka: {{bootstrap_servers: "{bootstrap_servers}", replication_factor: {replicas},'
-            f" min_insync_replicas: {min(2, replicas)}}}\n"
-            "topics: {events: {partitions: 3}}\n"
-            f"spool: {{folder: {self.folder / 'spool'}}}\nfeeds:{self.workload.feeds()}\n"
-        )
-        self.deployment: Deployment = load(path)
 
     async def start(self, slot: Slot, *arguments: str) -> asyncio.subprocess.Process:
         """Start a worker process; what it says goes to its log through us, so that its own disk may be full."""
         more = [*arguments, *([] if slot.watched else ["--no-watchdog"])]
         more += ["--hole", self._hole] if self._hole else []
         slot.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.chaos.worker", str(self.deployment.path), *more,
+            sys.executable, "-m", "tests.chaos.worker", *more, *self.workload.command(),
             cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         slot.started += 1

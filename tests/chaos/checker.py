@@ -5,6 +5,7 @@ their documentation alone.
 """
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ EXAMPLES: Final = 5
 class Record:
     """One record of a document and what must become of it; ``types`` are its events' types."""
 
+    number: int
     case: str
     at: str
     outcome: str
@@ -34,11 +36,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of a feed, its records in order."""
+    """One document of a feed, or one partition that was read, its records in order; only documents have receipts."""
 
     feed: str
     name: str
     records: Sequence[Record]
+    receipt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ def _judge_events(verdict: Verdict, documents: Sequence[Document], events: Seque
 
 
 def _judge_receipts(verdict: Verdict, documents: Sequence[Document], receipts: Sequence[Mapping[str, Any]]) -> None:
-    wanted = {(document.feed, document.name): document for document in documents}
+    wanted = {(document.feed, document.name): document for document in documents if document.receipt}
     ordinals: dict[str, int] = {}
     for receipt in receipts:
         place = (receipt["feed"], receipt["document"])
@@ -167,9 +170,9 @@ def _judge_receipts(verdict: Verdict, documents: Sequence[Document], receipts: S
 
 def _judge_rejects(verdict: Verdict, documents: Sequence[Document], rejects: Sequence[Mapping[str, Any]]) -> None:
     due = Counter(
-        (document.feed, document.name, number)
+        (document.feed, document.name, record.number)
         for document in documents
-        for number, record in enumerate(document.records, 1)
+        for record in document.records
         if record.outcome == "rejected"
     )
     got = Counter((reject["feed"], reject["document"], reject["record_number"]) for reject in rejects)
@@ -201,19 +204,34 @@ def read(bootstrap_servers: str, organisation: str) -> Found:
             found.receipts.append(json.loads(value))
         elif value is not None and topic.endswith(".rejects"):
             found.rejects.append(json.loads(value))
-        elif value is not None and topic.endswith(".state") and (key := (message.key() or b"").decode())[:3] == "cp/":
-            found.checkpoints.append((key, json.loads(value)))
+        elif ".dead." in topic:
+            found.rejects.append(_dead_letter(message))
+        elif value is not None and (key := (message.key() or b"").decode()).startswith(("cp/", "at/")):
+            content = json.loads(value)
+            position = {"ordinal": content.get("offset"), "document": None}
+            found.checkpoints.append((key, content if key.startswith("cp/") else {**content, **position}))
     return found
+
+
+def _dead_letter(message: Message) -> dict[str, Any]:
+    """Return a dead letter as a reject: its id is topic, partition and offset of what it was."""
+    place, _, offset = headers_of(message)["dead_id"].rpartition("/")
+    return {"feed": str(message.topic()).rpartition(".")[2], "document": place, "record_number": int(offset)}
 
 
 def seen(message: Message) -> Seen:
     """Return what an event's envelope says."""
-    named = {name: value.decode() for name, value in dict(message.headers() or {}).items() if isinstance(value, bytes)}
+    named = headers_of(message)
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None
     assert partition is not None
     assert offset is not None
     return Seen(topic, partition, offset, named["ce_id"], named["ce_type"], named["ce_subject"], named["ce_time"])
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    """Return a message's headers as text."""
+    return {name: value.decode() for name, value in dict(message.headers() or {}).items() if isinstance(value, bytes)}
 
 
 def consumer(bootstrap_servers: str) -> Consumer:
@@ -226,13 +244,13 @@ def consumer(bootstrap_servers: str) -> Consumer:
 
 
 def places_of(client: Consumer, organisation: str) -> list[TopicPartition]:
-    """Return every partition of the organisation's event, receipt, reject and state topics, from its beginning."""
-    wanted = (".v1", ".receipts", ".rejects", ".state")
+    """Return every partition of the organisation's topics that count here, from its beginning."""
+    wanted = re.compile(rf"{organisation}\..*(\.v1|\.receipts|\.rejects|\.state)|{organisation}\.(dead|positions)\..*")
     topics = client.list_topics(timeout=30).topics
     return [
         TopicPartition(name, partition, 0)
         for name, topic in topics.items()
-        if name.startswith(f"{organisation}.") and name.endswith(wanted)
+        if wanted.fullmatch(name)
         for partition in topic.partitions
     ]
 

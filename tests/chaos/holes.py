@@ -12,6 +12,7 @@ from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.producer import COMMIT_DEADLINE_SECS, TransactionalProducer
 from backbone.kafka.record_batch import RecordBatch
 from backbone.packed import packed_headers
+from backbone.subscriber import lane
 
 
 def last_stable_offset() -> None:
@@ -33,6 +34,7 @@ def last_stable_offset() -> None:
         return count
 
     broker.read_state = read  # type: ignore[attr-defined, assignment]  # as it is bound there
+    lane.read_state = read  # type: ignore[attr-defined, assignment]
 
 
 def end_transaction_repeated() -> None:

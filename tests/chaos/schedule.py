@@ -35,6 +35,7 @@ REQUEST_WEIGHTS: Final[Mapping[str, int]] = {
     **{f"request.{action}.add-partitions": 2 for action in ACTIONS},
     **{f"request.{action}.init-producer-id": 1 for action in ACTIONS},
     "network.partition": 3,
+    "siblings.reload": 4,
 }
 BROKER_WEIGHTS: Final[Mapping[str, int]] = {
     "broker.kill": 4,
@@ -48,7 +49,7 @@ CLUSTER_WEIGHTS: Final[Mapping[str, int]] = {
     "cluster.move-leaders": 4,
 }
 POINTS: Final = tuple(point for point in points.POINTS if not point.startswith("redrive"))
-"""Where a worker may die here; re-drives have tests of their own."""
+"""Where a worker may die here; re-drives have tests of their own. A workload that does not pass one takes another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ def _measure(kind: str, choose: random.Random) -> float:
             return choose.uniform(11.0, 14.0)  # past the deadlines of 10 s
         case ["request", "late", _]:
             return choose.choice([choose.uniform(0.05, 0.6), choose.uniform(1.0, 15.0)])
+        case ["siblings", _]:
+            return choose.uniform(2.0, 5.0)
         case ["broker", "freeze"]:
             return choose.choice([choose.uniform(0.5, 3.0), choose.uniform(0.5, 3.0), choose.uniform(9.0, 14.0)])
         case ["cluster", "two-down"]:

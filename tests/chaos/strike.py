@@ -5,7 +5,7 @@ import contextlib
 import resource
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +15,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 
 from backbone.embedded import EmbeddedKafka
-from backbone.testing.kafka_proxy import Disturbance, KafkaProxy
+from backbone.testing.kafka_proxy import END_TXN, Disturbance, KafkaProxy
 from tests.chaos.cell import STOP_SECS, Cell, Slot
 from tests.chaos.schedule import ACTIONS, REQUESTS, Fault
 
@@ -47,6 +47,8 @@ async def strike(place: Field, fault: Fault) -> bool:
             return await _worker(place, fault, kind)
         case ["request", action, request]:
             return await _request(place, fault, action, request)
+        case ["siblings", _]:
+            return await _sibling_reloads(place, fault)
         case ["network", _]:
             await asyncio.gather(*(proxy.partition(fault.measure) for proxy in place.proxies))
             return True
@@ -121,35 +123,54 @@ async def _replaced(cell: Cell, fault: Fault, slot: Slot) -> bool:
     if fault.kind == "worker.skewed-clock":
         await cell.start(slot, "--skew", str(fault.measure))
         return True
-    process = await cell.start(slot, "--die-at", f"{fault.point}:{times(fault)}")
+    points = cell.workload.points
+    point = fault.point if fault.point in points else points[fault.target % len(points)]
+    process = await cell.start(slot, "--die-at", f"{point}:{times(fault, point)}")
     try:
         return await asyncio.wait_for(process.wait(), DEATH_SECS) == -signal.SIGKILL
     except TimeoutError:
         return False
 
 
-def times(fault: Fault) -> int:
-    """Return at which time of reaching its point a worker dies: rare points are not passed often."""
-    often = fault.point.startswith(("transaction", "commit"))
+def times(fault: Fault, point: str) -> int:
+    """Return at which time of reaching a point a worker dies: rare points are not passed often."""
+    often = point.startswith(("transaction", "commit"))
     return max(1, int(fault.measure) if often else int(fault.measure) // 6)
 
 
 async def _request(place: Field, fault: Fault, action: str, request: str) -> bool:
-    """Arm every proxy; the first request of the kind meets it."""
-    armed = [
-        (proxy, Disturbance(REQUESTS[request], ACTIONS[action], fault.measure, after=fault.target % 4))
-        for proxy in place.proxies
-    ]
+    """Let the first request of the kind meet it."""
+    return await _met(
+        place, lambda: Disturbance(REQUESTS[request], ACTIONS[action], fault.measure, after=fault.target % 4), MET_SECS
+    )
+
+
+async def _met(place: Field, disturbance: Callable[[], Disturbance], within_secs: float) -> bool:
+    """Arm every proxy, as any broker may get the request; say whether one came in time."""
+    armed = [(proxy, disturbance()) for proxy in place.proxies]
     waiting = []
-    for proxy, disturbance in armed:
-        proxy.arm(disturbance)
-        waiting.append(asyncio.create_task(disturbance.met.wait()))
-    done, late = await asyncio.wait(waiting, timeout=MET_SECS, return_when=asyncio.FIRST_COMPLETED)
-    for proxy, disturbance in armed:
-        proxy.disarm(disturbance)
+    for proxy, one in armed:
+        proxy.arm(one)
+        waiting.append(asyncio.create_task(one.met.wait()))
+    done, late = await asyncio.wait(waiting, timeout=within_secs, return_when=asyncio.FIRST_COMPLETED)
+    for proxy, one in armed:
+        proxy.disarm(one)
     for task in late:
         task.cancel()
     return bool(done)
+
+
+async def _sibling_reloads(place: Field, fault: Fault) -> bool:
+    """Keep a shard's transaction open while its sibling on the state partition commits some and then reads its state.
+
+    The sibling's newest checkpoint lies behind the open transaction: who reads to the last stable offset misses it.
+    """
+    slow, sudden = place.cells[fault.cell].workload.siblings
+    if fault.target % 2:
+        slow, sudden = sudden, slow
+    return await _met(
+        place, lambda: Disturbance(END_TXN, "delay", fault.measure, transactional_id=slow), MET_SECS
+    ) and await _met(place, lambda: Disturbance(END_TXN, "unanswered", after=2, transactional_id=sudden), fault.measure)
 
 
 async def _broker(place: Field, fault: Fault) -> bool:
@@ -184,8 +205,7 @@ async def _broker(place: Field, fault: Fault) -> bool:
 
 async def _topic_refuses(place: Field, fault: Fault) -> bool:
     """Let the event topics of a cell refuse what is larger than a few bytes, for a while."""
-    names = sorted(place.cells[fault.cell].deployment.worker_settings().written_topics())
-    names = [name for name in names if name.endswith(".v1")]
+    names = place.cells[fault.cell].workload.refusing()
     for operation in (AlterConfigOpType.SET, AlterConfigOpType.DELETE):
         await asyncio.to_thread(_limit_topics, place.admin, names, operation)
         if operation is AlterConfigOpType.SET:

@@ -29,8 +29,8 @@ def met(printed: str) -> int:
 
 @pytest.mark.timeout(420)
 async def test_sixty_faults_lose_and_repeat_nothing() -> None:
-    """Workers, a broker, requests, disks and clocks fail at a fault a second; the checker finds nothing."""
-    code, printed = await chaos("--faults", "60", "--seed", "20310106")
+    """Workers of feeds and of a transform, a broker, requests, disks and clocks fail; the checker finds nothing."""
+    code, printed = await chaos("--faults", "60", "--seed", "20310106", "--source", "files,kafka")
     assert code == 0, printed
     assert met(printed) >= 45, printed
 
@@ -47,21 +47,27 @@ async def test_three_brokers_lose_and_repeat_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hole", "kinds", "problems"),
+    ("hole", "source", "kinds", "problems"),
     [
-        ("last-stable-offset", ["request.delay.end-txn", "request.unanswered.end-txn", "request.lose.produce"],
-         {"duplicate", "checkpoints"}),
-        ("end-transaction-repeated", ["request.reorder.end-txn"], {"duplicate", "torn"}),
-        ("batch-not-awaited", ["topic.refuses"], {"missing", "torn"}),
+        ("last-stable-offset", "files", ["siblings"], {"duplicate", "checkpoints"}),
+        ("last-stable-offset", "kafka", ["siblings"], {"duplicate", "checkpoints"}),
+        ("end-transaction-repeated", "files", ["request.reorder.end-txn"], {"duplicate", "torn"}),
+        ("batch-not-awaited", "files", ["topic.refuses"], {"missing", "torn"}),
     ],
-)  # fmt: skip
-@pytest.mark.timeout(420)
-async def test_a_known_hole_is_found(hole: str, kinds: list[str], problems: set[str]) -> None:
-    """With a hole put back on purpose the verdict is bad, and says what the hole does."""
-    code, printed = await chaos(
-        "--hole", hole, "--faults", "40", "--seed", "5", "--cells", "1", "--workers", "1", "--mean-wait-secs", "0.7",
-        "--only", *kinds,
-    )  # fmt: skip
-    assert code == 1, printed
-    counted = {name: int(count) for name, count in re.findall(r"^  ([a-z ]+?) +(\d+)$", printed, re.MULTILINE)}
-    assert any(counted.get(problem) for problem in problems), printed
+)
+@pytest.mark.timeout(600)
+async def test_a_known_hole_is_found(hole: str, source: str, kinds: list[str], problems: set[str]) -> None:
+    """With a hole put back on purpose the verdict is bad, and says what the hole does.
+
+    Whether a fault meets the moment in which the hole shows is a matter of luck, so there are three schedules.
+    """
+    for seed in ("5", "6", "7"):
+        code, printed = await chaos(
+            "--hole", hole, "--source", source, "--faults", "20", "--seed", seed, "--cells", "1", "--workers", "1",
+            "--mean-wait-secs", "0.7", "--write-every-secs", "0.5", "--only", *kinds,
+        )  # fmt: skip
+        counted = {name: int(count) for name, count in re.findall(r"^  ([a-z ]+?) +(\d+)$", printed, re.MULTILINE)}
+        if any(counted.get(problem) for problem in problems):
+            assert code == 1, printed
+            return
+    pytest.fail(printed)

@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from tests.chaos.checker import Document, Found, Record, Seen, judge
-from tests.chaos.workload import FilesWorkload
+from tests.chaos.files_workload import FilesWorkload
+from tests.chaos.workload import Ground
 
 DOCUMENT = Document(
     "north", "1.csv",
     [
-        Record("1", "2031-01-06T08:00:00Z", "published", ("a", "b")),
-        Record("1", "2031-01-06T08:01:00Z", "published", ("a",)),
-        Record("2", "2031-01-06T08:02:00Z", "skipped"),
-        Record("2", "2031-01-06T08:03:00Z", "rejected"),
-        Record("1", "2031-01-06T08:00:00Z", "duplicate"),
+        Record(1, "1", "2031-01-06T08:00:00Z", "published", ("a", "b")),
+        Record(2, "1", "2031-01-06T08:01:00Z", "published", ("a",)),
+        Record(3, "2", "2031-01-06T08:02:00Z", "skipped"),
+        Record(4, "2", "2031-01-06T08:03:00Z", "rejected"),
+        Record(5, "1", "2031-01-06T08:00:00Z", "duplicate"),
     ],
 )  # fmt: skip
 COUNTS = {"records": 5, "published": 2, "duplicate": 1, "skipped": 1, "rejected": 1}
@@ -130,11 +131,11 @@ def test_what_a_reader_was_given_has_to_stay() -> None:
 
 def test_the_expected_set_comes_from_the_files_themselves(tmp_path: Path) -> None:
     """What was written is read anew: overlaps are duplicates, and a file that is spoilt changes what is due."""
-    workload = FilesWorkload(tmp_path, 0, seed=1)
+    workload = FilesWorkload(Ground("E90000000", 0, tmp_path, "", "", 1, seed=1))
     workload.write()
     workload.write()
     documents = list(workload.expected())
-    assert len(documents) == workload.documents() == 8
+    assert len(documents) == workload.due() == 8
     second = next(document for document in documents if document.name.startswith("20310001"))
     assert [record.outcome for record in second.records[:50]] == ["duplicate"] * 50
     assert "duplicate" not in {record.outcome for record in second.records[50:]}

@@ -25,7 +25,7 @@ def test_faults_hit_every_cell_in_bounded_measure() -> None:
     long = draw(2, 1_000, cells=3, nodes=1)
     assert set(Counter(fault.cell for fault in long)) == {0, 1, 2}
     assert all(fault.measure < 60 for fault in long if fault.kind != "worker.skewed-clock")
-    assert all(times(fault) >= 1 for fault in long if fault.point)
+    assert all(times(fault, fault.point) >= 1 for fault in long if fault.point)
 
 
 def test_only_keeps_kinds_by_how_they_begin() -> None:

@@ -1,6 +1,7 @@
 """A real worker process with what a fault run needs of it: small transactions, a wrong clock, a death, a known hole.
 
-python -m tests.chaos.worker CONFIG [--die-at POINT:TIMES] [--skew SECS] [--no-watchdog] [--hole NAME]
+python -m tests.chaos.worker [--die-at POINT:TIMES] [--skew SECS] [--no-watchdog] [--hole NAME] feeds CONFIG
+python -m tests.chaos.worker [...] relay SERVERS ORGANISATION SOURCE
 """
 
 import argparse
@@ -18,7 +19,9 @@ from backbone.config import load
 from backbone.logs import configure_logging
 from backbone.shard import Shard
 from backbone.sources.files import FilesSource
+from backbone.subscriber import lane
 from tests.chaos.holes import HOLES
+from tests.chaos.relay import relay
 
 BATCH_RECORDS = 100
 """So few records a transaction that every document takes several."""
@@ -54,13 +57,15 @@ def kwdefaults(kind: type) -> dict[str, Any]:
 def main() -> int:
     """Run until stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("what", choices=("feeds", "relay"))
+    parser.add_argument("of", nargs="+")
     parser.add_argument("--die-at", default="")
     parser.add_argument("--skew", type=float, default=0.0)
     parser.add_argument("--no-watchdog", action="store_true", help="a frozen worker then lives on as a zombie")
     parser.add_argument("--hole", choices=HOLES)
     chosen = parser.parse_args()
     document_run.BATCH_RECORDS = BATCH_RECORDS  # type: ignore[attr-defined]  # as it is bound there
+    lane.TRANSACTION_RECORDS = BATCH_RECORDS  # type: ignore[misc]  # for this process only
     if chosen.die_at:
         point, _, times = chosen.die_at.partition(":")
         die_at(point, int(times))
@@ -71,7 +76,10 @@ def main() -> int:
     if chosen.hole:
         HOLES[chosen.hole]()
     configure_logging(json=True)
-    return asyncio.run(worker.run_worker(load(chosen.config).worker_settings()))
+    if chosen.what == "feeds":
+        return asyncio.run(worker.run_worker(load(Path(chosen.of[0])).worker_settings()))
+    asyncio.run(relay(*chosen.of).run())
+    return 0
 
 
 if __name__ == "__main__":

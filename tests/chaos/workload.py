@@ -1,130 +1,80 @@
 """What a source has to bring to be put through the faults: write data, and say from it what must come out.
 
-``FilesWorkload`` writes casebooks of four feeds into folders. A new source joins with a class of its own in
-``WORKLOADS`` that does the same with its system.
+A new source joins with a class of its own in ``tests.chaos.workloads``.
 """
 
-import csv
-import gzip
-import random
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from tests.chaos.checker import Document, Record
+from tests.chaos.checker import Document
 
-LINES_A_FILE: Final = 500
-OVERLAP: Final = 50
-CASES: Final = 40
-START: Final = datetime(2031, 1, 6, 8, 0, tzinfo=UTC)
-HEADER: Final = "case,at,parts,kind\n"
 TYPES: Final = (
     "org.councilbackbone.servicerequests.updated.v1",
     "org.councilbackbone.planningenforcement.case-opened.v1",
     "org.councilbackbone.servicerequests.opened.v1",
 )
-"""The events of an ``ok`` line, as many as it has parts."""
+"""The events of an ``ok`` record, as many as it has parts."""
+KINDS: Final = ("ok", "skip", "bad")
+KIND_WEIGHTS: Final = (95, 3, 2)
+PART_WEIGHTS: Final = (5, 3, 2)
+CASES: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a workload's data goes: ``servers`` are behind the proxies, ``direct`` are the brokers themselves."""
+
+    organisation: str
+    number: int
+    folder: Path
+    servers: str
+    direct: str
+    replicas: int
+    seed: int
 
 
 class Workload(Protocol):
-    """Data for one organisation."""
+    """Data for one organisation, and the workers that make events of it.
 
-    def feeds(self) -> str:
-        """Return the feeds of the deployment file, as YAML."""
-        ...
-
-    def write(self) -> None:
-        """Let the source hold one document more of every feed."""
-        ...
-
-    def documents(self) -> int:
-        """Return how many documents were written."""
-        ...
-
-    def expected(self) -> Iterator[Document]:
-        """Read the source's data anew and say what must become of each record; asked when all is done."""
-        ...
-
-
-class FilesWorkload:
-    """Four feeds of files: two share a state partition, one is compressed and so goes through the spool.
-
-    The files stay where they are, and are what the checker compares with.
+    ``siblings`` are two transactional ids that share a partition of the state. ``points`` are the named points that a
+    worker passes. ``counted`` is how the names of those topics end whose records say how far the workers are, and
+    ``backlog`` how many such records more than there are what was written has to give.
     """
 
-    def __init__(self, folder: Path, cell: int, seed: int) -> None:
-        """Write below ``folder``; the case references of the feeds are disjoint."""
-        self._folder = folder
-        self._choose = random.Random(f"{seed}/{cell}")  # noqa: S311 - data, not a secret
-        self._files = 0
-        self._last: dict[str, list[str]] = {name: [] for name in FEEDS}
-        for name in FEEDS:
-            (folder / name).mkdir(parents=True)
+    siblings: tuple[bytes, bytes]
+    points: Sequence[str]
+    counted: tuple[str, ...]
+    backlog: int
 
-    def feeds(self) -> str:
-        """Return the four feeds."""
-        return "".join(
-            f"\n  - {{name: {name}, adapter: 'tests.chaos.casebook:adapter', {more}"
-            f" source: {{type: files, url: {name}, pattern: '*.csv*', ready_after_secs: 0, poll_interval_secs: 0.1}}}}"
-            for name, (_, more) in FEEDS.items()
-        )
+    async def prepare(self) -> None:
+        """Create the topics."""
+        ...
+
+    def command(self) -> Sequence[str]:
+        """Return the arguments of ``tests.chaos.worker`` for one worker process."""
+        ...
+
+    def refusing(self) -> Sequence[str]:
+        """Return the topics that a fault may let refuse what is written."""
+        ...
 
     def write(self) -> None:
-        """Write a file of every feed under a name that no source takes until it is whole."""
-        for name, (digit, _) in FEEDS.items():
-            lines = self._lines(digit)
-            text = HEADER + "".join([*self._last[name], *lines])
-            self._last[name] = [line for line in lines if line.endswith(",ok\n")][-OVERLAP:]
-            packed = name == "packed"
-            path = self._folder / name / f"{20_310_000 + self._files}.csv{'.gz' if packed else ''}"
-            hidden = path.with_name(f".{path.name}")
-            hidden.write_bytes(gzip.compress(text.encode(), 1) if packed else text.encode())
-            hidden.rename(path)
-        self._files += 1
+        """Let the source hold some more."""
+        ...
 
-    def documents(self) -> int:
-        """Return how many files lie there."""
-        return self._files * len(FEEDS)
+    def written(self) -> int:
+        """Return how many counted records what was written will give, as far as is known while it is written."""
+        ...
 
     def expected(self) -> Iterator[Document]:
-        """Read the files: a line that an earlier file of its feed had is a duplicate; the others say what they are."""
-        for name in FEEDS:
-            known: set[tuple[str, str]] = set()
-            for path in sorted((self._folder / name).glob("*.csv*")):
-                raw = path.read_bytes()
-                text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-                yield Document(name, path.name, [_expected(line, known) for line in csv.DictReader(text.splitlines())])
+        """Read the source's data anew and say what must become of each record; asked when nothing is written any more.
 
-    def _lines(self, digit: int) -> list[str]:
-        first = self._files * LINES_A_FILE
-        lines = []
-        for number in range(first, first + LINES_A_FILE):
-            at = START + timedelta(minutes=number)
-            kind = self._choose.choices(("ok", "skip", "bad"), (95, 3, 2))[0]
-            parts = self._choose.choices((1, 2, 3), (5, 3, 2))[0]
-            lines.append(f"{digit}{number % CASES:05},{at:%Y-%m-%dT%H:%M:%SZ},{parts},{kind}\n")
-        return lines
+        What it yields must add up to ``due``.
+        """
+        ...
 
-
-def _expected(line: Mapping[str, str], known: set[tuple[str, str]]) -> Record:
-    identity = (line["case"], line["at"])
-    if identity in known:
-        return Record(*identity, "duplicate")
-    if line["kind"] == "bad":
-        return Record(*identity, "rejected")
-    known.add(identity)
-    if line["kind"] == "skip":
-        return Record(*identity, "skipped")
-    return Record(*identity, "published", TYPES[: int(line["parts"])])
-
-
-FEEDS: Final[Mapping[str, tuple[int, str]]] = {
-    "north": (1, "state_partition: 3,"),
-    "south": (2, "state_partition: 3,"),
-    "east": (3, ""),
-    "packed": (4, ""),
-}
-"""The feeds: the digit that their case references begin with, and more of their settings."""
-
-WORKLOADS: Final[Mapping[str, Callable[[Path, int, int], Workload]]] = {"files": FilesWorkload}
+    def due(self) -> int:
+        """Return how many counted records there must be in the end."""
+        ...

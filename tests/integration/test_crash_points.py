@@ -44,7 +44,7 @@ async def balanced(deployment: Deployment) -> list[Receipt]:
     return found
 
 
-@pytest.mark.parametrize("point", [point for point in points.POINTS if not point.startswith("redrive")])
+@pytest.mark.parametrize("point", [point for point in points.POINTS if not point.startswith(("redrive", "transform"))])
 async def test_a_kill_at_any_point_loses_and_repeats_nothing(deploy: Callable[..., Deployment], point: str) -> None:
     """The first worker dies at the point; the second, fencing it, finishes: every row once, in order, one receipt."""
     first = deploy("\n" + FIXED % "", deployment="first")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from backbone import points
 from backbone.cli import subscriber as command
 from backbone.embedded import EmbeddedKafka
 from backbone.errors import BackboneError, FatalError
@@ -290,7 +291,12 @@ async def test_kills_zombies_and_a_second_instance_change_nothing(broker: str, o
 
 
 @pytest.mark.parametrize(
-    "point", ["state.loaded", "transaction.batch-sent:3", "commit.before", "commit.sent", "transform.committed"]
+    "point",
+    [
+        f"{name}:3" if name == "transaction.batch-sent" else name
+        for name in points.POINTS
+        if name.startswith(("state", "transaction", "commit", "transform"))
+    ],
 )
 async def test_a_death_at_any_point_changes_nothing(broker: str, organisation: str, point: str) -> None:
     """An instance kills itself at a named point; the next goes on from what is committed."""
