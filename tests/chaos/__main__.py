@@ -14,19 +14,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from confluent_kafka.admin import AdminClient
 
-from backbone.embedded import EmbeddedKafka
-from backbone.embedded.broker import Proxied, free_port
-from backbone.embedded.cluster import EmbeddedCluster
-from backbone.testing.kafka_proxy import KafkaProxy
 from tests.chaos import checker
+from tests.chaos.brokers import brokers
 from tests.chaos.cell import ROOT, Cell
 from tests.chaos.holes import HOLES
 from tests.chaos.schedule import Fault, draw
@@ -35,7 +31,6 @@ from tests.chaos.workload import Ground
 from tests.chaos.workloads import WORKLOADS
 
 FINISH_SECS: Final = 240.0
-SETTINGS: Final = {"log.retention.check.interval.ms": "600000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +48,6 @@ class Options:
     mean_wait_secs: float
     write_every_secs: float
     keep: bool
-
-
-@asynccontextmanager
-async def brokers(nodes: int) -> AsyncIterator[tuple[Sequence[EmbeddedKafka], list[KafkaProxy], str]]:
-    """Give brokers, a proxy before each, and the proxies' addresses."""
-    places = [Proxied(free_port(), free_port()) for _ in range(nodes)]
-    async with contextlib.AsyncExitStack() as stack:
-        if nodes == 1:
-            started: Sequence[EmbeddedKafka] = [
-                await stack.enter_async_context(EmbeddedKafka(port=free_port(), extra=SETTINGS, proxied=places[0]))
-            ]
-        else:
-            cluster = EmbeddedCluster(size=nodes, extra=SETTINGS, proxied=places)
-            started = (await stack.enter_async_context(cluster)).brokers
-        proxies = [await stack.enter_async_context(KafkaProxy(place.port, place.behind)) for place in places]
-        yield started, proxies, ",".join(f"127.0.0.1:{place.port}" for place in places)
 
 
 async def run(options: Options) -> checker.Verdict:
