@@ -3,12 +3,16 @@
 import contextlib
 import ctypes
 import gc
+import time
 from typing import Final
 
+SETTLE_EVERY_SECS: Final = 1.0
 TRIM_THRESHOLD: Final = -1
 TOP_PAD: Final = -2
 MMAP_THRESHOLD: Final = -3
 """Numbers of glibc's ``mallopt`` parameters (``malloc.h``)."""
+
+_settled_at = 0.0
 
 
 def tune() -> None:
@@ -26,3 +30,16 @@ def tune() -> None:
         mallopt(MMAP_THRESHOLD, 4_194_304)
         mallopt(TRIM_THRESHOLD, 16_777_216)
         mallopt(TOP_PAD, 1_048_576)
+
+
+def settle() -> None:
+    """Let go of what an error has left behind: its traceback holds whole sessions, in cycles that nobody looks for.
+
+    With the thresholds above it took minutes until they went, and a feed that failed again and again had several
+    hundred megabytes by then. At most once a second, as a collection takes some hundredths of one.
+    """
+    global _settled_at  # noqa: PLW0603 - one collector a process
+    now = time.monotonic()
+    if now - _settled_at >= SETTLE_EVERY_SECS:
+        _settled_at = now
+        gc.collect()

@@ -10,12 +10,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from backbone import memory
 from backbone.errors import FatalError, FencedError
 from backbone.session import Producer
 
 CONFIRM_PAUSE_SECS: Final = 0.5
 BACKOFF_FIRST_SECS: Final = 0.1
 BACKOFF_LAST_SECS: Final = 3.0
+STEADY_SECS: Final = 10.0
+"""Who worked for so long begins again at once; who fails each time, such as on a topic that refuses, ever later."""
 FENCED_MOST: Final = 3
 FENCED_WITHIN_SECS: Final = 60.0
 
@@ -47,20 +50,31 @@ class Owner:
             if not await self.confirm():
                 await asyncio.sleep(CONFIRM_PAUSE_SECS)
                 continue
-            producer = self.producer(self.transactional_id)
+            began = asyncio.get_running_loop().time()
             try:
-                opened = await opening(producer)
-                backoff = BACKOFF_FIRST_SECS
-                await working(opened)
+                await self._once(opening, working)
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
                 if gives_up(self._judged(error)):
                     return
-                await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-                backoff = min(backoff * 2, BACKOFF_LAST_SECS)
-            finally:
-                await asyncio.shield(producer.discard())
+            else:
+                continue
+            memory.settle()
+            if asyncio.get_running_loop().time() - began > STEADY_SECS:
+                backoff = BACKOFF_FIRST_SECS
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            backoff = min(backoff * 2, BACKOFF_LAST_SECS)
+
+    async def _once(
+        self, opening: Callable[[Producer], Awaitable[Opened]], working: Callable[[Opened], Awaitable[None]]
+    ) -> None:
+        """Open and work until the end or the first error."""
+        producer = self.producer(self.transactional_id)
+        try:
+            await working(await opening(producer))
+        finally:
+            await asyncio.shield(producer.discard())
 
     def _judged(self, error: Exception) -> Exception:
         """Return the error, or a fatal one where we are fenced again and again although the lease is ours."""

@@ -105,7 +105,10 @@ class TransactionalProducer:
                     future.add_done_callback(guards._retrieve)
                     futures.append(future)
                 points.reached("transaction.batch-sent")
-            await asyncio.gather(*futures)
+            try:
+                await asyncio.gather(*futures)
+            finally:
+                futures.clear()  # or an error holds this frame, the frame its future, and the future the error
         points.reached("transaction.all-sent")
         points.reached("commit.before")
         await asyncio.wait_for(producer.commit_transaction(), COMMIT_DEADLINE_SECS)
