@@ -7,7 +7,7 @@ WORKERS ?= 2
 SOURCE ?= files,kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo catalogue bench chaos up test-compose lock clean
+.PHONY: help setup check test demo catalogue bench chaos soak scale up test-compose lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,13 @@ bench: setup ## Measure feeds, subscribers and schemas beside what others do
 
 chaos: setup ## Let faults strike workers and brokers, then let an independent checker judge (ROUNDS=60 SEED= SOURCE=files,kafka NODES=1)
 	@$(BIN)/python -m tests.chaos --faults $(or $(ROUNDS),60) --source $(SOURCE) --nodes $(or $(NODES),1) $(if $(SEED),--seed $(SEED))
+
+soak: setup ## A worker and a subscriber at full speed under faults for MINUTES, then a backlog (MINUTES=60 SEED= FILES=10000)
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.soak.backlog --files $(or $(FILES),10000)
+
+scale: setup ## How long feeds stand still when workers come and go, and what many feeds cost (RUNS=3)
+	@$(BIN)/python -m tests.scale --runs $(or $(RUNS),3)
 
 up: ## Start the compose stack (needs a container engine)
 	@docker compose up --build --detach --wait
