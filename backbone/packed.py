@@ -54,7 +54,7 @@ def unpack(packed: bytes) -> Message:
     """Return what ``pack`` was given; of an event, what a reader of its topic sees but for ``ce_recordedtime``."""
     key, place = _framed_at(packed, 0)
     value, place = _framed_at(packed, place)
-    count, place = _number_at(packed, place)
+    count, place = number_at(packed, place)
     headers: Headers = []
     for _ in range(count - 1):
         name, place = _framed_at(packed, place)
@@ -63,7 +63,8 @@ def unpack(packed: bytes) -> Message:
     return key or b"", value, headers
 
 
-def _number_at(packed: bytes, place: int) -> tuple[int, int]:
+def number_at(packed: bytes, place: int) -> tuple[int, int]:
+    """Return the signed number at a place, as ``varint`` spells it, and the place behind it."""
     zigzag = shift = 0
     while True:
         byte = packed[place]
@@ -75,5 +76,5 @@ def _number_at(packed: bytes, place: int) -> tuple[int, int]:
 
 
 def _framed_at(packed: bytes, place: int) -> tuple[bytes | None, int]:
-    length, place = _number_at(packed, place)
+    length, place = number_at(packed, place)
     return (None, place) if length < 0 else (packed[place : place + length], place + length)

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from backbone.errors import TransientError
+from backbone.kafka import fetching
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.producer import classified
 
@@ -99,6 +100,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
         Raises UnreachableError, FatalError (denied) and other errors of the client as ours.
         """
+        fetching.install()
         self._client = AIOKafkaConsumer(**self._options)
         try:
             await self._client.start()

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from backbone.errors import FatalError
+from backbone.kafka import fetching
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.guards import DISCARD_DEADLINE_SECS
 from backbone.kafka.producer import classified
@@ -28,6 +29,7 @@ class PartitionReader:
 
     async def __aenter__(self) -> Self:
         """Connect; raises UnreachableError and others of ours."""
+        fetching.install()
         self._client = AIOKafkaConsumer(
             **self._connection.options(), isolation_level="read_committed", enable_auto_commit=False,
             auto_offset_reset="none", request_timeout_ms=15_000, fetch_max_wait_ms=POLL_MS,

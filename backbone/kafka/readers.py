@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from backbone.errors import TransientError
+from backbone.kafka import fetching
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.producer import classified
 
@@ -39,6 +40,7 @@ class TopicRecord:
 @asynccontextmanager
 async def consumer(connection: KafkaConnection, *, committed: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
     """Open a consumer without a group; errors become ours."""
+    fetching.install()
     client = AIOKafkaConsumer(
         **connection.options(),
         isolation_level="read_committed" if committed else "read_uncommitted",
