@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from backbone.config import Deployment, load
 from backbone.embedded import EmbeddedKafka
@@ -15,6 +16,9 @@ from backbone.embedded.broker import SETTINGS, free_port
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.readiness import wait_until_ready
 from backbone.provisioning import apply
+
+settings.register_profile("backbone", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("backbone")
 
 FEED = """
   - name: {name}

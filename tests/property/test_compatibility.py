@@ -53,7 +53,7 @@ def successors(draw: st.DrawFn, old: dict[str, Any]) -> dict[str, Any]:
     return new
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_data_that_was_right_stays_right(data: st.DataObject) -> None:
     """Under a compatible successor writers' old data is valid, and readers find nothing new in the fields they know."""
@@ -72,7 +72,7 @@ def test_data_that_was_right_stays_right(data: st.DataObject) -> None:
             assert before.is_valid(known)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_a_list_that_says_that_it_is_open_may_grow(data: st.DataObject) -> None:
     """Values added to an open list are compatible and old data stays right; to a closed one they are breaking."""
@@ -85,7 +85,7 @@ def test_a_list_that_says_that_it_is_open_may_grow(data: st.DataObject) -> None:
     assert all(jsonschema_rs.is_valid(new, {"k": value}) for value in values)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_examples_stay_right_under_a_compatible_successor_of_a_real_family(data: st.DataObject) -> None:
     """Optional fields, events and stronger markings added to what is published break no example of any family."""
@@ -131,7 +131,7 @@ def other(value: Any) -> Any:
     return "changed" if value is None else value + 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(PLACES))
 def test_no_rule_of_a_real_family_changes_unnoticed(place: tuple[str, tuple[str | int, ...]]) -> None:
     """Whatever single rule of the published vocabulary is changed, the check reports it where it stands."""

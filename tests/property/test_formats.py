@@ -56,7 +56,7 @@ def written(rows: Sequence[tuple[str, ...]], ending: str) -> bytes:
     return text.getvalue().encode()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROWS, st.sampled_from(["\n", "\r\n"]), st.integers(1, 40), st.booleans())
 def test_csv_comes_back_as_it_was_written(
     rows: list[tuple[str, str, str]],
@@ -71,7 +71,7 @@ def test_csv_comes_back_as_it_was_written(
     assert scanned(layout, data).records == len(rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS.filter(bool), st.sampled_from(["\n", "\r\n"]), st.integers(1, 60), st.data())
 def test_csv_goes_on_from_any_offset(
     rows: list[tuple[str, str, str]], ending: str, block_bytes: int, data: st.DataObject
@@ -97,7 +97,7 @@ def test_csv_goes_on_from_any_offset(
     assert skipped.number == len(rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.dictionaries(st.text(max_size=5), CELL | st.integers() | st.none() | st.lists(CELL, max_size=3)), max_size=12
@@ -118,7 +118,7 @@ def test_json_lines_and_arrays_hold_the_same(records: list[dict[str, Any]]) -> N
             assert json.loads(lines[offset:].split(b"\n")[0]) == record
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(XML_TEXT, st.lists(XML_TEXT, max_size=3)), max_size=10))
 def test_xml_comes_back_as_it_was_written(records: list[tuple[str, list[str]]]) -> None:
     """Text, and elements that repeat or not, are read back; the count must agree."""
@@ -161,7 +161,7 @@ def allpay(amounts: list[int], *, total: int | None = None, count: int | None = 
     return (ending.join(lines) + ending).encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-99_999, 99_999), max_size=12), st.sampled_from(["\n", "\r\n"]))
 def test_fixed_width_comes_back_and_its_totals_must_agree(amounts: list[int], ending: str) -> None:
     """Columns are cut where they are declared; a total or a count that disagrees holds the document."""

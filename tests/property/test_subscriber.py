@@ -39,7 +39,7 @@ CASES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(CASES, st.integers(1, 8), st.sampled_from([0, 3]))
 def test_each_case_is_handled_in_order_and_every_event_has_one_end(
     plan: list[tuple[int, list[str]]], concurrency: int, batch: int
