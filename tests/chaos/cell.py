@@ -14,6 +14,9 @@ from tests.chaos.workload import Ground, Workload
 from tests.chaos.workloads import WORKLOADS
 
 STOP_SECS: Final = 15.0
+STRUCK: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, 0, 5})
+"""How a process may end that faults strike: killed, asked to stop before or after it could hear it, ended by its own
+watchdog after it was frozen. Whatever else ends one is its own doing."""
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -56,6 +59,7 @@ class Cell:
         self.folder.mkdir(parents=True)
         self.workload: Workload = WORKLOADS[source](ground)
         self.slots = [Slot(f"{self.organisation}-{name}", watched=name % 2 == 0) for name in range(workers)]
+        self.problems: list[str] = []
         self._hole = hole
         self._closing = False
         self._logs: set[asyncio.Task[None]] = set()
@@ -86,14 +90,19 @@ class Cell:
             for slot in self.slots:
                 if not slot.running and not slot.busy:
                     if slot.process is not None:
-                        slot.exits.append(slot.process.returncode or 0)
+                        self._note_exit(slot, slot.process.returncode or 0)
                     await self.start(slot)
             await asyncio.sleep(0.1)
+
+    def _note_exit(self, slot: Slot, code: int) -> None:
+        slot.exits.append(code)
+        if code not in STRUCK:
+            self.problems.append(f"{slot.name} ended by itself with exit code {code}")
 
     async def close(self) -> list[str]:
         """Ask every worker to stop; return what was wrong with how they did."""
         self._closing = True
-        problems = []
+        problems = self.problems
         for slot in self.slots:
             slot.signal(signal.SIGTERM)
         for slot in self.slots:
@@ -105,7 +114,7 @@ class Cell:
                 problems.append(f"{slot.name} did not stop within {STOP_SECS:.0f} s")
                 slot.signal(signal.SIGKILL)
             else:
-                if code != 0:
+                if code not in {0, -signal.SIGTERM}:  # it may not have come as far as to handle signals
                     problems.append(f"{slot.name} stopped with exit code {code}")
         await asyncio.gather(*self._logs)
         return problems
