@@ -5,6 +5,7 @@ import os
 import signal
 from contextlib import closing
 from threading import Event
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException
 
@@ -28,9 +29,9 @@ with closing(Consumer({"bootstrap.servers": servers, **group, **behaviour})) as 
         for message in (messages := consumer.consume(100, timeout=0.5)):
             if message.error():
                 raise KafkaException(message.error())
-            headers = dict(message.headers() or [])
+            headers: dict[str, Any] = dict(message.headers() or [])
             if headers.get("ce_type") == TYPE and headers["ce_id"] not in handled:
-                handle(headers["ce_id"].decode(), json.loads(message.value()))
+                handle(headers["ce_id"].decode(), json.loads(message.value() or b""))
                 handled[headers["ce_id"]] = None
                 if len(handled) > 100_000:
                     del handled[next(iter(handled))]

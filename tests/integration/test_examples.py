@@ -91,7 +91,7 @@ class Running:
 
     async def lines(self, count: int) -> list[str]:
         """Return the next lines as soon as they are printed."""
-        found = []
+        found: list[str] = []
         async with asyncio.timeout(DEADLINE_SECS):
             while len(found) < count:
                 line = await self._stdout.readline()
@@ -144,9 +144,7 @@ class Place:
 
     async def write(self, *transactions: tuple[Sequence[Message], bool]) -> None:
         """Write the messages of each transaction by turns to the partitions, and commit or abort it."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.broker, transactional_id=self.topic, max_batch_size=100_000
-        )
+        producer = AIOKafkaProducer(bootstrap_servers=self.broker, transactional_id=self.topic, max_batch_size=100_000)
         await producer.start()
         try:
             for messages, committed in transactions:
@@ -199,7 +197,7 @@ def made(speaker: Publisher, kind: type[StatusChanged | Opened], begin: int, end
 async def test_only_what_was_committed_is_handled_once_and_a_restart_goes_on(
     place: Place, organisation: str, example: Example
 ) -> None:
-    """No aborted or unknown event shows, a repeated id is handled once, and a second run begins where the first ended."""
+    """No aborted or unknown event shows, a repeated id is handled once, a second run begins where the first ended."""
     speaker = Publisher(organisation)
     first, later = made(speaker, StatusChanged, 0, 12), made(speaker, StatusChanged, 12, 18)
     never, others = made(speaker, StatusChanged, 20, 50), made(speaker, Opened, 0, 4)

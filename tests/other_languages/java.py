@@ -11,7 +11,6 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-import jgo
 from jgo.maven import MavenContext
 
 from backbone.embedded.jars import cache_folder, find_jars, find_java, only_one
@@ -43,8 +42,7 @@ def locked_jar(artifact: str) -> Path:
     jar.parent.mkdir(parents=True, exist_ok=True)
     with only_one(jar.with_suffix(".lock")):  # one of the test workers fetches it, and the others wait
         if not jar.is_file():
-            context = MavenContext(remote_repos={"central": jgo.constants.MAVEN_CENTRAL_URL}, timeout=60)
-            fetched = context.project(group, name).at_version(version).artifact().resolve()
+            fetched = MavenContext(timeout=60).project(group, name).at_version(version).artifact().resolve()
             if hashlib.sha256(fetched.read_bytes()).hexdigest() != digest:
                 message = f"{coordinates} is not the jar that was locked"
                 raise NotTheJarError(message)
