@@ -1,6 +1,7 @@
 """The example subscribers are run as they stand: other languages and clients, on a real broker."""
 
 import asyncio
+import json
 import os
 import shlex
 import shutil
@@ -192,6 +193,14 @@ def line(message: Message) -> str:
 def made(speaker: Publisher, kind: type[StatusChanged | Opened], begin: int, end: int) -> list[Message]:
     """Return the records of some sample events, each of a case of its own."""
     return [message for _, message in speaker.messages(sample_events(kind, end)[begin:end])]
+
+
+def test_the_lock_of_npm_names_digests_and_no_registry() -> None:
+    """Whoever installs takes every package from a registry of their own, and gets what was tested."""
+    packages = json.loads((EXAMPLES / "package-lock.json").read_text())["packages"]
+    fetched = {name: package for name, package in packages.items() if name}
+    assert all(package["integrity"].startswith("sha512-") for package in fetched.values())
+    assert not any("resolved" in package for package in fetched.values())
 
 
 async def test_only_what_was_committed_is_handled_once_and_a_restart_goes_on(
