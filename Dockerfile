@@ -11,6 +11,7 @@ COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY backbone backbone
 COPY adapters adapters
 COPY schemas schemas
+COPY examples examples
 RUN /opt/backbone/bin/pip install --quiet --no-cache-dir hatchling==1.27.0 \
     && /opt/backbone/bin/pip install --quiet --no-cache-dir --no-deps --no-build-isolation . \
     && /opt/backbone/bin/pip uninstall --quiet --yes hatchling \

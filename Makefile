@@ -43,6 +43,7 @@ catalogue: setup ## Build the catalogue of events into build/catalogue
 bench: setup ## Measure feeds, subscribers and schemas beside what others do
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.subscriber
+	@$(BIN)/python -m benchmarks.slow_case
 	@$(BIN)/python -m benchmarks.schemas
 
 chaos: setup ## Let faults strike workers and brokers, then let an independent checker judge (ROUNDS=60 SEED= SOURCE=files,kafka NODES=1)

@@ -1,4 +1,7 @@
-"""Reading: our subscriber beside FastStream and plain aiokafka, on the same topic, records a CPU-second.
+"""Reading: our subscriber beside a warm Java consumer, FastStream and plain aiokafka; records a CPU-second.
+
+All of them read the same topic in turn. The Java consumer (kafka-clients, Jackson into a record) reads it four times in
+one JVM, each time as another group: the later the pass, the more of it is compiled.
 
 python -m benchmarks.subscriber            everything, in turn, medians and spread
 python -m benchmarks.subscriber NAME ...   one reader in this process (used by the former)
@@ -9,9 +12,11 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -26,12 +31,18 @@ from backbone.kafka.partitioning import partition_of
 from backbone.subscriber import Event, Settings, Subscriber
 from backbone.testing.events import Publisher
 from schemas.servicerequests.v1 import StatusChanged
+from tests.other_languages.java import compile_java, java_command
 
 RECORDS = 300_000
 RUNS = 3
 PARTITIONS = 6
 ORGANISATION = "E09000099"
 TOPIC = f"{ORGANISATION}.servicerequests.v1"
+PASSES = ("Java, cold", "Java, after one pass", "Java, after two", "Java, after three")
+WARM = (PASSES[1], PASSES[-1])
+OURS = ("ours", "ours, 32 cases at once", "ours, batches")
+AIM = 0.65
+"""What ours does at least, as a share of what the warm Java consumer does."""
 
 
 async def fill(bootstrap_servers: str) -> None:
@@ -145,20 +156,45 @@ async def measured(name: str, bootstrap_servers: str) -> float:
     return float(json.loads(printed.decode().splitlines()[-1]))
 
 
+async def java(classes: Path, bootstrap_servers: str) -> list[float]:
+    """Read with Java in one JVM; return records a CPU-second of each pass."""
+    command = java_command("WarmConsumer", classes, options=("-Xmx512m",))
+    process = await asyncio.create_subprocess_exec(
+        *command, bootstrap_servers, TOPIC, str(RECORDS), str(len(PASSES)), stdout=subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    return [float(line) for line in printed.split()]
+
+
 async def main() -> None:
     """Measure every reader in turn and print ratios."""
     async with EmbeddedKafka() as kafka:
         await fill(kafka.bootstrap_servers)
         print(f"{RECORDS:,} events, validated and handled; records a client CPU-second\n")
         figures: dict[str, list[float]] = {name: [] for name in READERS}
-        for _ in range(RUNS):
-            for name, found in figures.items():
-                found.append(await measured(name, kafka.bootstrap_servers))
-        middle = statistics.median(figures["ours"])
-        for name, found in figures.items():
-            other = statistics.median(found)
-            between = f"{min(found):,.0f} to {max(found):,.0f}"
-            print(f"{name:32}{other:>10,.0f}   ({between}, {RUNS} runs)   ours is {middle / other:.2f} times")
+        passes: list[list[float]] = []
+        with tempfile.TemporaryDirectory(prefix="backbone-bench-") as folder:
+            await asyncio.to_thread(compile_java, Path(__file__).with_name("WarmConsumer.java"), Path(folder))
+            for _ in range(RUNS):
+                for name, found in figures.items():
+                    found.append(await measured(name, kafka.bootstrap_servers))
+                passes.append(await java(Path(folder), kafka.bootstrap_servers))
+    show(figures, {name: list(found) for name, found in zip(PASSES, zip(*passes, strict=True), strict=True)})
+
+
+def show(figures: dict[str, list[float]], passes: dict[str, list[float]]) -> None:
+    """Print medians, spread, and how ours compares to each other reader and to the warm Java consumer."""
+    middles = {name: statistics.median(found) for name, found in {**figures, **passes}.items()}
+    for name, found in {**figures, **passes}.items():
+        between = f"{min(found):,.0f} to {max(found):,.0f}"
+        ratio = f"ours is {middles['ours'] / middles[name]:.2f} times"
+        print(f"{name:32}{middles[name]:>10,.0f}   ({between}, {RUNS} runs)   {ratio}")
+    for kind in WARM:
+        print(f"\nbeside {kind} (the aim is {AIM} at least)")
+        for name in OURS:
+            ratios = [mine / theirs for mine, theirs in zip(figures[name], passes[kind], strict=True)]
+            between = f"{min(ratios):.2f} to {max(ratios):.2f}, {RUNS} runs"
+            print(f"{name:32}{statistics.median(ratios):>10.2f}   ({between})")
 
 
 def alone(name: str, bootstrap_servers: str) -> None:

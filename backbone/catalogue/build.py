@@ -68,7 +68,12 @@ def _pages(views: Sequence[FamilyView], sources: Sequence[Source]) -> list[Page]
             Page(
                 event.page,
                 "event.html",
-                {"family": family, "event": event, "step": _step(family.lifecycle, event.event.fact)},
+                {
+                    "family": family,
+                    "event": event,
+                    "step": _step(family.lifecycle, event.event.fact),
+                    "snippets": snippets(event.event),
+                },
             )
             for event in family.events
         ]

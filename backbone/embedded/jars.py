@@ -72,7 +72,7 @@ def find_jars(java: Path) -> list[Path]:
     if all(jar.is_file() for jar in wanted):
         return wanted
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder.parent / f"{folder.name}.lock"):
+    with only_one(folder.parent / f"{folder.name}.lock"):
         if not all(jar.is_file() for jar in wanted):
             _fill(folder, coordinates, digests, java)
     return wanted
@@ -117,7 +117,7 @@ def _resolve(coordinates: str, java: Path) -> list[Path]:
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def only_one(path: Path) -> Iterator[None]:
     """Let one process at a time fill the cache."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -95,13 +95,27 @@ def test_an_adapter_without_cases_declares_and_fills_nothing() -> None:
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
 def test_code_to_copy_is_complete(event: type[Event]) -> None:
-    """Each way of subscribing names the topic or the class, leaves no place-holder, and Python compiles."""
+    """Each way of subscribing names topic and type or the class, nothing of the example's own event, and compiles."""
+    names = {"servicerequests", "status-changed", "StatusChanged"} - {event.family, event.fact, event.__name__}
     for snippet in snippets(event):
-        assert f"E09000099.{event.topic_suffix}" in snippet.text or event.__name__ in snippet.text
+        if snippet.file == "with_backbone.py":
+            assert f"from {event.__module__} import {event.__name__}\n" in snippet.text
+            assert snippet.text.count(event.__name__) == 3
+        else:
+            assert snippet.text.count(f"E09000099.{event.topic_suffix}") == 1
+            assert snippet.text.count(event.event_type) == 1
         if snippet.file.endswith(".py"):
             compile(snippet.text, snippet.file, "exec")
-        assert "$topic" not in snippet.text
-        assert "$type" not in snippet.text
+        assert not [name for name in names if name in snippet.text]
+
+
+def test_every_example_is_on_the_pages_and_short() -> None:
+    """What lies in the folder of examples is what the catalogue shows, and none has forty lines."""
+    folder = Path(__file__).parents[2] / "examples" / "subscribers"
+    programs = {path.name for path in folder.iterdir() if path.suffix in {".py", ".java", ".mjs", ".sh"}}
+    assert {snippet.file for snippet in snippets(EVENTS[0])} == programs
+    for name in programs:
+        assert len((folder / name).read_text().splitlines()) < 40, name
 
 
 def test_every_personal_field_is_on_the_data_protection_page() -> None:

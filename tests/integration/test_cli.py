@@ -163,3 +163,12 @@ def test_usage_errors_exit_2_and_unknown_feeds_are_named(backbone: Path, council
     example = next((council / "examples").iterdir())
     shown = run(backbone, "preview", "highway-updates", str(example), cwd=council, code=2, stderr=True)
     assert "did you mean highways-updates?" in shown
+
+
+def test_an_installed_catalogue_holds_the_examples(backbone: Path, tmp_path: Path) -> None:
+    """The wheel has what the pages show: the programs in every language, with the event's own topic."""
+    run(backbone, "catalogue", "build", "site", cwd=tmp_path)
+    page = (tmp_path / "site" / "events" / "planning.v1" / "application-decided.html").read_text()
+    for wanted in ("AIOKafkaConsumer", "new KafkaConsumer", "kafka-crab-js", "kafka-console-consumer.sh"):
+        assert wanted in page
+    assert page.count("E09000099.planning.v1") >= 5
