@@ -200,7 +200,7 @@ async def send_command(deployment: Deployment, command: Command, *, wait: bool) 
     try:
         async with asyncio.timeout(REDRIVE_WAIT_SECS):
             while True:
-                found = [entry for entry in (await newest_status(deployment)).values() if entry.feed == command.feed]
+                found = [entry for entry in await newest_status(deployment) if entry.feed == command.feed]
                 if found and all(entry.control > offset for entry in found):
                     output.say("done; see `backbone receipts list`", "green")
                     return 0

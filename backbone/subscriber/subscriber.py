@@ -144,9 +144,9 @@ class Subscriber:
     async def _begin(self) -> None:
         runtime = self.runtime
         if self.settings.http is not None:
-            from backbone.subscriber.operate import EndPoints  # noqa: PLC0415 - a web server only for who wants one
+            from backbone.subscriber.operate import end_points  # noqa: PLC0415 - a web server only for who wants one
 
-            self._end_points = EndPoints(self.settings.http, self.name, runtime)
+            self._end_points = end_points(self.settings.http, self.name, runtime)
             await self._end_points.start()
         self._task = asyncio.create_task(runtime.run(until_caught_up=self._until_caught_up))
         self._task.add_done_callback(lambda _: self.app.exit())
