@@ -23,8 +23,8 @@ from backbone.status import ALARMS, HEARTBEAT_SECS, SILENT_AFTER_SECS, ShardStat
 from backbone.waiting import Reason, Wait, Waits
 
 LOOK_SECS: Final = 0.25
-PULSE_PATIENCE_SECS: Final = 2.0
-"""A heartbeat every two seconds and as much patience: a broker that is away shows within five."""
+PULSE_PATIENCE_SECS: Final = 1.5
+"""A heartbeat every two seconds, and this much patience: a broker that is away shows within four."""
 RECONNECT_SECS: Final = 0.5
 RECENT_MS: Final = 30_000
 FAREWELL_SECS: Final = 1.0
@@ -127,7 +127,7 @@ class Reporter:
             bound.critical("alarm.raised", code=verdict.code, waits_for=verdict.waits_for, to_do=verdict.to_do)
         elif verdict.is_well:
             bound.info("feed.recovered", state=verdict.state, before=before[1])
-        else:
+        elif not sight.ours or verdict.code != sight.status.stalled_code:  # the shard has logged its own errors
             bound.warning("feed.needs-somebody", state=verdict.state, code=verdict.code, waits_for=verdict.waits_for,
                           to_do=verdict.to_do)  # fmt: skip
 

@@ -101,7 +101,9 @@ async def discard(producer: AIOKafkaProducer, deadline_secs: float = DISCARD_DEA
     sender = producer._sender
     accumulator = producer._message_accumulator
     batches = [batch for queue in accumulator._batches.values() for batch in queue]
-    batches += list(accumulator._pending_batches)
+    # a batch that waits to be sent again is in no set, and its own callback would fail to remove it
+    accumulator._pending_batches.update(batches)
+    batches = list(accumulator._pending_batches)
     accumulator.fail_all(UnknownOutcomeError("the producer was discarded"))
     for batch in batches:
         for waiting in (batch.future, batch._drain_waiter):

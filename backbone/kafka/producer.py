@@ -100,9 +100,11 @@ class TransactionalProducer:
         try:
             await self._publish(batches, recorded_at)
         except BaseException as error:
-            refusal = refusal_of(self._producer) if isinstance(error, TimeoutError) else None
+            raised = classified(error)
+            if isinstance(raised, TransientError):
+                raised = refusal_of(self._producer) or raised  # which knows the topic, and why it took so long
             await self.discard()
-            raise refusal or classified(error) from error
+            raise raised from error
 
     async def _publish(self, batches: Batches, recorded_at: str) -> None:
         producer = self._producer
