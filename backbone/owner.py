@@ -62,11 +62,11 @@ class Owner:
             except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
                 if gives_up(self._judged(error)):
                     return
-                is_steady = isinstance(error, FencedError)
+                is_fenced = isinstance(error, FencedError)
             else:
                 continue
             memory.settle()
-            if is_steady or asyncio.get_running_loop().time() - began > STEADY_SECS:
+            if is_fenced or asyncio.get_running_loop().time() - began > STEADY_SECS:
                 backoff = BACKOFF_FIRST_SECS
             await self._unless_stopped(asyncio.sleep(backoff * random.uniform(0.5, 1.5)))  # noqa: S311 - jitter
             backoff = min(backoff * 2, BACKOFF_LAST_SECS)
@@ -104,7 +104,6 @@ class Owner:
                 one.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
             del task, stop  # or an error holds this frame, and the frame the task with the error
->>>>>>> b170802 (Stalls are known by what is waited for and since when; one judge for status, readiness, metrics and log)
 
     def _judged(self, error: Exception) -> Exception:
         """Return the error, or a fatal one where we are fenced again and again although the lease is ours."""

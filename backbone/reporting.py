@@ -5,7 +5,7 @@ Whoever asks, `/readyz`, metrics or a heartbeat, gets what ``look`` sees, so tha
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,7 +17,8 @@ from backbone.following import follow
 from backbone.kafka.broker import KafkaBroker, PlainProducer
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.producer import UNREACHABLE
-from backbone.kafka.readers import TopicRecord
+from backbone.kafka.readers import ABORT_IT, TopicRecord
+from backbone.kafka.stable_offsets import Place
 from backbone.shard import Shard
 from backbone.status import ALARMS, HEARTBEAT_SECS, SILENT_AFTER_SECS, ShardStatus, Verdict
 from backbone.waiting import Reason, Wait, Waits
@@ -68,6 +69,7 @@ class Reporter:
         self._sent = asyncio.Event()
         self._pulse: Wait | None = None
         self._unsent = ""
+        self._stuck: dict[str, tuple[Reason, float]] = {}
 
     def look(self) -> list[Sight]:
         """Return every configured shard with the verdict on it, as of now."""
@@ -78,7 +80,7 @@ class Reporter:
         status = shard.status
         if self._runs(shard) or status.ended:
             status.beat_ms = now_ms
-            status.blocked(common or shard.waits.overdue(), now_ms)
+            status.blocked(common or shard.waits.overdue() or self._held_back(shard), now_ms)
             began = self._ran_since.setdefault(shard.key, time.monotonic())
             status.rivalled(self._board.rival(status.deployment, status.feed, status.shard, began), now_ms)
             return Sight(status, status.verdict(now_ms), ours=True, told=True)
@@ -97,6 +99,26 @@ class Reporter:
             seen.blocked(overdue, now_ms)
             return Sight(seen, seen.verdict(now_ms), ours=False, told=True)
         return Sight(seen, verdict, ours=False, told=is_orphan or seen.worker == status.worker)
+
+    def written_topics(self) -> set[str]:
+        """Return what the shards write that run here, for others to read."""
+        return {topic for shard in self._shards if self._runs(shard) for topic in _read_by_others(shard)}
+
+    def readers_wait(self, stuck: Mapping[Place, int]) -> None:
+        """Take the partitions whose readers a hanging transaction holds back, each with the offset where they wait."""
+        now, before = time.monotonic(), self._stuck
+        self._stuck = {}
+        for (topic, partition), offset in stuck.items():
+            text = f"a transaction to end that holds readers of {topic}/{partition} back at {offset}"
+            began = before[topic][1] if topic in before else now
+            self._stuck[topic] = (Reason("topic.offset-stuck", text, ABORT_IT), began)
+
+    def _held_back(self, shard: Shard) -> tuple[Reason, float] | None:
+        for topic in _read_by_others(shard) if self._stuck else ():
+            if topic in self._stuck:
+                reason, began = self._stuck[topic]
+                return reason, time.monotonic() - began
+        return None
 
     async def watch(self) -> None:
         """Look again and again: log what changed, once, and let a heartbeat tell of it at once."""
@@ -181,6 +203,11 @@ class Reporter:
     def _take(self, record: TopicRecord) -> None:
         if record.value is not None:
             self._board.take(record.value)
+
+
+def _read_by_others(shard: Shard) -> tuple[str, ...]:
+    setup = shard.feed.setup
+    return (*setup.event_topics, setup.topics.receipts, setup.topics.rejects)
 
 
 def _why(producer: PlainProducer) -> Reason | None:

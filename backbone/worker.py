@@ -8,7 +8,6 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -16,19 +15,19 @@ import structlog
 from backbone import memory, points
 from backbone.control import Command
 from backbone.errors import DENIED, EXIT_DENIED, EXIT_FATAL, BackboneError, UnreachableError
-from backbone.feed import STATE_PARTITIONS, Feed, ServiceTopics
+from backbone.feed import Feed
 from backbone.following import follow
 from backbone.kafka.broker import KafkaBroker
-from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.lease import Lease
-from backbone.kafka.partitioning import partition_of
 from backbone.kafka.producer import UNREACHABLE
 from backbone.kafka.readers import TopicRecord
+from backbone.kafka.stable_offsets import watch_stable_offsets
 from backbone.reporting import Reporter
 from backbone.shard import Barrier, Shard
 from backbone.stopping import Stopping
 from backbone.waiting import Reason, Wait
 from backbone.watchdog import Watchdog
+from backbone.worker_settings import WorkerSettings, placed
 
 REVOKE_DEADLINE_SECS: Final = 5.0
 """For the transactions in hand when partitions go back: less than the group's rebalance time-out."""
@@ -45,49 +44,9 @@ JOINING: Final = Reason(
     "worker.not-joined", "its group to share the shards out", "look for a worker that does not answer its group"
 )
 
+__all__ = ["Worker", "WorkerSettings", "run_worker"]
+
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What a worker needs to run.
-
-    ``once`` ends it when every feed has caught up. ``http`` is where it serves its end points. ``fit`` is awaited
-    before it begins: it raises UnreachableError while the broker is away, and another error where nothing may run.
-    """
-
-    organisation: str
-    connection: KafkaConnection
-    feeds: tuple[Feed, ...]
-    deployment: str = "default"
-    once: bool = False
-    state_partitions: int = STATE_PARTITIONS
-    http: str | None = None
-    fit: Callable[[], Awaitable[None]] | None = None
-
-    @property
-    def topics(self) -> ServiceTopics:
-        """Return the organisation's own topics."""
-        return ServiceTopics(self.organisation)
-
-    @property
-    def lease_group(self) -> str:
-        """Return the name of the group: two deployments of one organisation do not share shards."""
-        middle = "" if self.deployment == "default" else f".{self.deployment}"
-        return f"{self.organisation}.backbone.lease{middle}"
-
-    def written_topics(self) -> tuple[str, ...]:
-        """Return every topic that shards write to."""
-        topics = self.topics
-        names = [topics.state, topics.receipts, topics.rejects]
-        return tuple(dict.fromkeys([*names, *(name for feed in self.feeds for name in feed.setup.event_topics)]))
-
-
-def placed(feed: Feed, shard: str, partitions: int) -> int:
-    """Return a shard's partition of the state topic: by murmur2 of its name unless the feed sets it."""
-    if feed.state_partition is not None:
-        return feed.state_partition % partitions
-    return partition_of(f"{feed.name}/{shard}".encode(), partitions)
 
 
 class Worker:
@@ -166,6 +125,9 @@ class Worker:
             for work in (
                 self._live(), self.reporter.watch(), self.reporter.send(), self.reporter.hear(),
                 follow(self._broker, topics.control, self._obey, self.reporter.waits, lambda: "earliest"),
+                watch_stable_offsets(
+                    self._settings.connection, self.reporter.written_topics, self.reporter.readers_wait
+                ),
                 self._stop_when_done(), self._stopping.wait(),
             )
         ]  # fmt: skip
@@ -233,7 +195,7 @@ class Worker:
                     log.warning("lease.lost", code=error.code, message=error.message)
                 said = error.code
                 self._join().reason = Reason(error.code, f"its lease: {error.message}", error.guidance)
-                await self._stop_shards(REVOKE_DEADLINE_SECS)
+                await self._stop_shards()
                 await asyncio.sleep(BACKOFF_SECS[min(failures, len(BACKOFF_SECS) - 1)])
 
     def _join(self) -> Wait:
@@ -259,9 +221,9 @@ class Worker:
 
     async def _revoked(self) -> None:
         self._join()
-        await self._stop_shards(REVOKE_DEADLINE_SECS)
+        await self._stop_shards()
 
-    async def _stop_shards(self, deadline_secs: float) -> None:
+    async def _stop_shards(self, deadline_secs: float = REVOKE_DEADLINE_SECS) -> None:
         """Let the transactions in hand end within a bound; then cut them off."""
         tasks, self._tasks = self._tasks, {}
         if not tasks:
@@ -281,13 +243,14 @@ class Worker:
             shard.status.released()
 
     def _obey(self, record: TopicRecord) -> None:
+        if record.value is not None:
+            self._dispatch(record.offset, Command.model_validate_json(record.value))
+
+    def _dispatch(self, offset: int, command: Command) -> None:
         """Hand a command to its shards."""
-        if record.value is None:
-            return
-        command = Command.model_validate_json(record.value)
         for shard in self.shards:
             if command.concerns(shard.feed.name, shard.name):
-                shard.command(record.offset, command)
+                shard.command(offset, command)
 
     async def _stop_when_done(self) -> None:
         """End the worker when every shard has failed for good, or, with ``once``, has handed over what was ready."""

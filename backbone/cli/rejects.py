@@ -22,7 +22,7 @@ from backbone.redrive import repaired
 from backbone.rejects import REPAIR_TYPE, Reject
 from backbone.rejects import message_of as reject_message
 from backbone.state import ShardState
-from backbone.worker import placed
+from backbone.worker_settings import placed
 
 app = App(name="rejects", help="Records that were set aside: look, repair, feed through again.")
 REDRIVE_WAIT_SECS: Final = 60.0

@@ -43,6 +43,7 @@ class Watched:
     client: httpx2.AsyncClient
 
     async def readyz(self, *, verbose: bool = False) -> httpx2.Response:
+        """Ask whether somebody is needed."""
         return await self.client.get("/readyz", params={"verbose": ""} if verbose else {})
 
     async def metrics(self) -> dict[str, dict[tuple[str, ...], float]]:
@@ -127,7 +128,7 @@ def drop(deployment: Deployment, *parts: str) -> Path:
 
 
 async def test_states_of_documents_and_sources(deploy: Callable[..., Deployment], status: Status) -> None:
-    """A missing folder, no data, a held document, many rejects and a pause each show, alone, and go with their cause."""
+    """A missing folder, no data, a held document, many rejects and a pause each show and go with their cause."""
     deployment = deploy(
         feed("missing", "nowhere") + feed("late", "drop/late", ", expected_every_secs: 2") + feed("held", "drop/held")
         + feed("failing", "drop/failing") + feed("paused", "drop", ", paused: true") + feed("fine", "drop/fine")
