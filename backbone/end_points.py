@@ -5,6 +5,7 @@ somebody is needed; `/metrics` is Prometheus text. None of them ever shows a val
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -80,7 +81,8 @@ class EndPoints:
         try:
             listening = socket.create_server((self._host, self.port), family=family, backlog=128)
         except OSError as error:
-            reason = error.strerror or type(error).__name__
+            known = error.errno is not None and error.errno > 0  # what looks up names has numbers of its own
+            reason = os.strerror(error.errno or 0) if known else error.strerror or type(error).__name__
             message = f"nothing can listen on {self._address}: {reason[:1].lower()}{reason[1:]}"
             guidance = "choose another address, or stop what uses this one"
             raise ConfigurationError(message, code="config.address-in-use", guidance=guidance) from error

@@ -159,7 +159,7 @@ class Worker:
 
     async def _until_fit(self, fit: Callable[[], Awaitable[None]]) -> None:
         """Wait for the broker with back-off; one-shot runs give up at once."""
-        failures = 0
+        failures, said = 0, ""
         with self.reporter.waits.on(FITTING, 2.0) as wait:
             while True:
                 try:
@@ -167,8 +167,9 @@ class Worker:
                 except UnreachableError as error:
                     if self._settings.once:
                         raise
-                    if not failures:
+                    if error.message != said:
                         log.warning("worker.waiting", code=error.code, message=error.message, to_do=error.guidance)
+                    said = error.message
                     wait.reason = Reason(error.code, FITTING.waits_for, error.guidance)
                 else:
                     return

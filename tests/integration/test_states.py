@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,9 +23,11 @@ from backbone.embedded import EmbeddedKafka
 from backbone.embedded.cluster import EmbeddedCluster
 from backbone.errors import UnreachableError
 from backbone.kafka.admin import alter_settings
+from backbone.kafka.broker import PlainProducer
+from backbone.kafka.stable_offsets import Place, watch_stable_offsets
 from backbone.provisioning import apply, ensure_fit_to_run
 from backbone.testing.rows import events, faults, rows, write
-from backbone.worker import Worker
+from backbone.worker import Worker, run_worker
 
 WITHIN_SECS = 5.0
 FEED = "\n  - {{name: {name}, adapter: symology, system: {name}, source: {{type: files, url: {url}, pattern: '*.csv', ready_after_secs: 0, poll_interval_secs: 0.1}}{more}}}"  # noqa: E501 - one line of YAML
@@ -132,14 +136,18 @@ async def test_states_of_documents_and_sources(deploy: Callable[..., Deployment]
     deployment = deploy(
         feed("missing", "nowhere") + feed("late", "drop/late", ", expected_every_secs: 2") + feed("held", "drop/held")
         + feed("failing", "drop/failing") + feed("paused", "drop", ", paused: true") + feed("fine", "drop/fine")
+        + feed("blocked", "drop/blocked, after: move")
     )  # fmt: skip
     await apply(deployment)
     for name in ("late", "fine"):
         drop(deployment, name)
     (drop(deployment, "held") / "20310106.csv").write_text("<html>503</html>")
     write(drop(deployment, "failing") / "20310106.csv", [BAD.format(799_000 + number) for number in range(30)])
+    write(drop(deployment, "blocked") / "20310106.csv", rows(3))
+    (drop(deployment, "blocked") / "done").write_text("where a folder should be")
     async with watched(deployment) as seen:
         await seen.shows("missing", "STUCK", "source.folder-missing")
+        await seen.shows("blocked", "STUCK", "source.not-put-away")
         await seen.shows("late", "LATE", "feed.late")
         await seen.shows("held", "HELD", "document.unknown-layout")
         await seen.shows("failing", "FAILING", "feed.many-rejects")
@@ -149,7 +157,7 @@ async def test_states_of_documents_and_sources(deploy: Callable[..., Deployment]
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "application/problem+json"
         problem = answer.json()
-        assert [one["feed"] for one in problem["feeds"]] == ["failing", "missing", "held", "late"]
+        assert [one["feed"] for one in problem["feeds"]] == ["failing", "blocked", "missing", "held", "late"]
         assert (problem["status"], problem["code"]) == (503, "feed.many-rejects")
         assert all(one["since"] and one["waits_for"] and one["to_do"] and one["runbook"] for one in problem["feeds"])
         for one in problem["feeds"]:
@@ -161,6 +169,8 @@ async def test_states_of_documents_and_sources(deploy: Callable[..., Deployment]
             {name: one[name] for name in pick} for one in by_status
         ]
 
+        (drop(deployment, "blocked") / "done").unlink()
+        await seen.shows("blocked", "OK", "")
         drop(deployment, "..", "nowhere")
         await seen.shows("missing", "OK", "")
         write(drop(deployment, "late") / "20310106.csv", rows(30))
@@ -168,6 +178,8 @@ async def test_states_of_documents_and_sources(deploy: Callable[..., Deployment]
         write(drop(deployment, "failing") / "20310107.csv", rows(30))
         await seen.shows("failing", "OK", "")
         sha256 = next(iter(seen.worker.shards[2].status.held))
+        async with PlainProducer(deployment.connection) as producer:
+            await producer.send(deployment.topics.control, (b"held/?/?", b'{"kind": "no command"}', []))
         assert await documents.discard("held", sha256, config=deployment.path) == 0
         await seen.shows("held", "OK", "")
         figures = await seen.metrics()
@@ -326,3 +338,73 @@ async def test_a_shard_that_nobody_runs_shows_at_those_who_could(
             if lacking is holder:
                 await other.shows("b", "STUCK", "feed.nobody-runs-it", 2 * WITHIN_SECS)
                 await told(status, new, "b", "STUCK", "feed.nobody-runs-it")
+
+
+async def test_a_duel_ends_one_side_and_its_last_word_stays(deploy: Callable[..., Deployment], status: Status) -> None:
+    """Two deployments that take one id from each other again and again: one ends, says why, and exits with 5."""
+    fighting = [deploy(feed(), deployment=name) for name in ("first", "second")]
+    await apply(fighting[0])
+    wanted = list(rows(400))
+    for number in range(200):
+        write(drop(fighting[0]) / f"2031{number:04}.csv", wanted[2 * number : 2 * number + 2])
+    workers = [Worker(deployment.worker_settings()) for deployment in fighting]
+    running_ = [asyncio.create_task(worker.run()) for worker in workers]
+    await asyncio.wait(running_, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+    loser = 0 if running_[0].done() else 1
+    assert running_[loser].result() == 5
+    assert await told(status, fighting[loser], "hw", "FAILING", "feed.ids-in-use")
+    workers[1 - loser].stop()
+    assert await running_[1 - loser] in {0, 5}
+    assert await run_worker(fighting[0].worker_settings(once=True)) == 0
+    assert faults(await events(fighting[0].connection, fighting[0].organisation), wanted) == []
+
+
+async def test_readers_that_a_hanging_transaction_holds_back_are_an_alarm(
+    deploy: Callable[..., Deployment],
+) -> None:
+    """A feed may run well while nobody can read what it writes: the partition and the offset are named."""
+    deployment = deploy(feed())
+    await apply(deployment)
+    topic = f"{deployment.organisation}.servicerequests.v1"
+    hanging = AIOKafkaProducer(
+        **deployment.connection.options(), transactional_id=f"{deployment.organisation}.hanging", acks="all"
+    )
+    await hanging.start()
+    await hanging.begin_transaction()
+    await (await hanging.send(topic, b"{}", key=b"x", partition=2))
+    async with watched(deployment) as seen:
+        await seen.shows("hw", "OK", "", 20)
+        found: list[Mapping[Place, int]] = []
+
+        def stuck(places: Mapping[Place, int]) -> None:
+            found.append(places)
+            seen.worker.reporter.readers_wait(places)
+
+        watching = asyncio.create_task(
+            watch_stable_offsets(deployment.connection, seen.worker.reporter.written_topics, stuck, 0.2)
+        )
+        await seen.shows("hw", "STUCK", "topic.offset-stuck")
+        assert found[-1] == {(topic, 2): 0}
+        assert (await seen.metrics())["backbone_alarm"]["hw", "topic.offset-stuck"] == 1
+        await hanging.abort_transaction()
+        await seen.shows("hw", "OK", "")
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    await hanging.stop()
+
+
+async def test_an_address_in_use_is_one_sentence_and_exit_2(deploy: Callable[..., Deployment]) -> None:
+    """Before anything is connected: what is wrong, with the address, and what to do."""
+    deployment = deploy(feed())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "backbone", "run", "--config", str(deployment.path), "--http", address,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, said = await process.communicate()
+    assert process.returncode == 2
+    assert said.decode().splitlines() == [
+        f"error config.address-in-use: nothing can listen on {address}: address already in use",
+        "  what to do: choose another address, or stop what uses this one",
+    ]
