@@ -63,7 +63,7 @@ async def status(*, config: Config = HERE, json: bool = False) -> int:
         One JSON object a shard.
     """
     deployment = load(config)
-    found = await _newest(deployment)
+    found = await newest(deployment)
     now_ms = epoch_ms(datetime.now(UTC))
     for feed in deployment.feeds:
         if not any(one.feed == feed.name for one in found):
@@ -87,7 +87,7 @@ async def status(*, config: Config = HERE, json: bool = False) -> int:
     return 0 if all(verdict.is_well for verdict, _ in judged) else 1
 
 
-async def _newest(deployment: Deployment) -> list[ShardStatus]:
+async def newest(deployment: Deployment) -> list[ShardStatus]:
     """Return the newest heartbeat of each of the deployment's shards: recent ones, and all where that is not enough."""
     names = {feed.name for feed in deployment.feeds}
     recent = epoch_ms(datetime.now(UTC)) - RECENT_MS

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from backbone.cli.running import newest
 from backbone.config import Deployment
 from backbone.embedded import EmbeddedKafka
 from backbone.embedded.broker import free_port
@@ -65,11 +66,11 @@ class Process:
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, deployment: Deployment) -> "Process":
-        """Start one."""
+    async def start(cls, deployment: Deployment, *how: str) -> "Process":
+        """Start one; ``how`` stands in for the module that is run."""
         return cls(
             await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "backbone", "run", "--config", str(deployment.path), "--log-json",
+                sys.executable, *(how or ("-m", "backbone")), "run", "--config", str(deployment.path), "--log-json",
                 stderr=asyncio.subprocess.PIPE,
             )
         )  # fmt: skip
@@ -147,6 +148,12 @@ async def test_a_second_signal_means_now(behind_proxy: Broker, deployment: Deplo
     process.signal()
     await process.said("worker.stopping")
     await process.ends(130, 1.0)
+    async with asyncio.timeout(WITHIN_SECS):  # it has said good-bye to nobody: its silence tells
+        while True:
+            (found,) = await newest(deployment)
+            if found.judged(int(time.time() * 1_000)) == ("STUCK", "feed.nobody-runs-it"):
+                break
+            await asyncio.sleep(0.1)
 
 
 async def test_while_the_group_does_not_answer(behind_proxy: Broker, deployment: Deployment) -> None:
@@ -199,3 +206,20 @@ async def test_under_a_dead_broker(behind_proxy: Broker, deployment: Deployment,
             behind_proxy.kafka.resume()
     assert await run_worker(deployment.worker_settings(once=True)) == 0
     assert faults(await events(deployment.connection, deployment.organisation), list(rows(RECORDS))) == []
+
+
+HANGING_MOUNT = """
+import os, sys, time
+scandir = os.scandir
+os.scandir = lambda path: time.sleep(600) if str(path).endswith("drop") else scandir(path)
+from backbone.cli import main
+main()
+"""
+
+
+async def test_while_a_mount_hangs(deployment: Deployment) -> None:
+    """A thread that never comes back from a network mount shows, and does not keep the process."""
+    process = await Process.start(deployment, "-c", HANGING_MOUNT)
+    await process.said("feed.needs-somebody")
+    assert [line["code"] for line in process.log if line["event"] == "feed.needs-somebody"] == ["source.silent"]
+    await process.ends(0, WITHIN_SECS)
