@@ -38,11 +38,11 @@ class _Attachment:
         return self._wait
 
     def failed(self, error: BackboneError) -> None:
-        """Show at once what is wrong; log it once."""
+        """Show at once what is wrong; log it once, unless it is the broker, of which every feed tells."""
         wait = self.missing()
         wait.reason = Reason(error.code, f"{self._topic} to be readable: {error.message}", error.guidance)
         wait.patience_secs = 0.0
-        if error.code != self._said:
+        if error.code not in {self._said, CONNECTING.code}:
             log.warning("topic.unread", topic=self._topic, code=error.code, message=error.message)
         self._said = error.code
 

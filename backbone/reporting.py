@@ -167,7 +167,7 @@ class Reporter:
                         except TimeoutError:
                             continue
             except BackboneError as error:
-                if error.code != self._unsent:
+                if error.code not in {self._unsent, PULSE.code}:  # of the broker, every feed tells
                     log.warning("status.unsent", code=error.code, message=error.message)
                 self._unsent = error.code
                 if self._pulse is not None:

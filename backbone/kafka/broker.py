@@ -9,8 +9,8 @@ from aiokafka.errors import KafkaError
 
 from backbone.errors import BackboneError, UnreachableError
 from backbone.feed import ServiceTopics
+from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.guards import discard, forget_refused, install
 from backbone.kafka.partitioning import partition_of
 from backbone.kafka.producer import UNREACHABLE, TransactionalProducer, classified, refusal_of
 from backbone.kafka.readers import From, TopicRecord, partition_counts, read_state, read_topics
@@ -66,7 +66,7 @@ class PlainProducer:
 
     def __init__(self, connection: KafkaConnection) -> None:
         """Prepare; nothing is sent before it is entered."""
-        install()
+        guards.install()
         self._producer = AIOKafkaProducer(
             **connection.options(), acks="all", enable_idempotence=True, linger_ms=0, request_timeout_ms=10_000
         )
@@ -76,7 +76,7 @@ class PlainProducer:
         try:
             await self._producer.start()
         except BaseException as error:
-            await discard(self._producer)
+            await guards.discard(self._producer)
             raise classified(error) from error
         return self
 
@@ -84,7 +84,7 @@ class PlainProducer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect within a bound, whatever state the broker is in; every message was waited for before."""
-        await discard(self._producer)
+        await guards.discard(self._producer)
 
     def refusal(self) -> BackboneError | None:
         """Return why a message is refused and sent again and again, where the broker has said so."""
@@ -107,7 +107,7 @@ class PlainProducer:
     async def send_to(self, topic: str, partition: int, message: Message) -> int:
         """Write one message to a partition; return its offset."""
         key, value, headers = message
-        forget_refused(self._producer)
+        guards.forget_refused(self._producer)
         try:
             sent = await self._producer.send_and_wait(topic, value, key=key, headers=headers, partition=partition)
         except KafkaError as error:

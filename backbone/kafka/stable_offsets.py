@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from backbone.errors import BackboneError
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.readers import consumer, partition_counts
+from backbone.kafka.readers import CONNECTING, consumer, partition_counts
 
 LOOK_EVERY_SECS: Final = 10.0
 STUCK_AFTER_SECS: Final = 45.0
@@ -37,7 +37,7 @@ async def watch_stable_offsets(
             gaps = await _gaps(connection, topics())
             said = ""
         except BackboneError as error:
-            if error.code != said:
+            if error.code not in {said, CONNECTING.code}:  # of the broker, every feed tells
                 log.warning("offsets.unseen", code=error.code, message=error.message)
             gaps, said = {}, error.code
         now = time.monotonic()
