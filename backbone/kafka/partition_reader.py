@@ -30,10 +30,12 @@ class PartitionReader:
     async def __aenter__(self) -> Self:
         """Connect; raises UnreachableError and others of ours."""
         fetching.install()
-        self._client = AIOKafkaConsumer(
-            **self._connection.options(), isolation_level="read_committed", enable_auto_commit=False,
-            auto_offset_reset="none", request_timeout_ms=15_000, fetch_max_wait_ms=POLL_MS,
-            max_partition_fetch_bytes=2_097_152,
+        self._client = self._connection.attached(
+            AIOKafkaConsumer(
+                **self._connection.options(), isolation_level="read_committed", enable_auto_commit=False,
+                auto_offset_reset="none", request_timeout_ms=15_000, fetch_max_wait_ms=POLL_MS,
+                max_partition_fetch_bytes=2_097_152,
+            )
         )  # fmt: skip
         try:
             await self._client.start()

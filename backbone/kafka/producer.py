@@ -67,15 +67,17 @@ class TransactionalProducer:
         """Prepare; nothing is sent before ``start``."""
         guards.install()
         self.transactional_id = transactional_id
-        self._producer = AIOKafkaProducer(
-            **connection.options(),
-            transactional_id=transactional_id,
-            acks="all",
-            linger_ms=0,
-            max_batch_size=MAX_BATCH_BYTES,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            retry_backoff_ms=100,
+        self._producer = connection.attached(
+            AIOKafkaProducer(
+                **connection.options(),
+                transactional_id=transactional_id,
+                acks="all",
+                linger_ms=0,
+                max_batch_size=MAX_BATCH_BYTES,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+                transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+                retry_backoff_ms=100,
+            )
         )
 
     async def start(self) -> None:

@@ -45,12 +45,14 @@ class TopicRecord:
 async def consumer(connection: KafkaConnection, *, committed: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
     """Open a consumer without a group; errors become ours."""
     fetching.install()
-    client = AIOKafkaConsumer(
-        **connection.options(),
-        isolation_level="read_committed" if committed else "read_uncommitted",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        request_timeout_ms=15_000,
+    client = connection.attached(
+        AIOKafkaConsumer(
+            **connection.options(),
+            isolation_level="read_committed" if committed else "read_uncommitted",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            request_timeout_ms=15_000,
+        )
     )
     try:
         with waiting(CONNECTING):

@@ -1,0 +1,177 @@
+"""An event loop whose time jumps to the next thing due, and processes in it that can stand still or die.
+
+Nothing is waited for: an hour of time-outs takes as long as the work in it. Everything that a process starts belongs
+to it, by a context variable; what belongs to a process that stands still is put aside until it goes on.
+"""
+
+import asyncio
+import heapq
+import time
+from asyncio import base_events
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, Final
+
+START_SECS: Final = 1_925_452_800.0
+"""When simulations begin: 2031-01-06 at 08:00 UTC, in seconds since 1970."""
+
+PROCESS: Final[ContextVar["Process | None"]] = ContextVar("process", default=None)
+_KEPT_TASKS: Final = 128
+_TURNS_MOST: Final = 100_000
+
+
+class DeadlockError(Exception):
+    """Say that nothing will ever come of it: everything waits and nothing is due, or it turns on one spot."""
+
+
+class Process:
+    """One simulated operating-system process: its tasks, its clock, and whether it runs."""
+
+    def __init__(self, loop: "VirtualLoop", name: str, skew_secs: float = 0.0) -> None:
+        """Take a name for traces; ``skew_secs`` is how far its clock is off."""
+        self.name = name
+        self.skew_secs = skew_secs
+        self.dead = False
+        self.frozen = False
+        self.backlog: deque[asyncio.Handle] = deque()
+        self._loop = loop
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task that belongs to the process."""
+        context = copy_context()
+        context.run(PROCESS.set, self)
+        return self._loop.create_task(coroutine, context=context)
+
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """Note a task as ours; called for every task that one of our tasks starts."""
+        if len(self._tasks) >= _KEPT_TASKS:
+            self._tasks = [kept for kept in self._tasks if not kept.done()]
+        self._tasks.append(task)
+
+    def freeze(self) -> None:
+        """Stand still, as after SIGSTOP: what is due waits until ``thaw``."""
+        self.frozen = True
+        self._loop.frozen += 1
+
+    def thaw(self) -> None:
+        """Go on with what has become due meanwhile."""
+        if self.frozen:
+            self.frozen = False
+            self._loop.frozen -= 1
+            self._loop.resume(self.backlog)
+
+    def kill(self) -> None:
+        """End at once. Clean-up code runs, but whoever asks ``dead`` lets nothing of it out."""
+        self.dead = True
+        self.thaw()
+        self._loop.call_soon(self._cancel, context=Context())
+
+    def _cancel(self) -> None:
+        """Cancel all tasks, again and again: some take a cancellation for an answer."""
+        self._tasks = [task for task in self._tasks if not task.done()]
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            self._loop.call_later(0.001, self._cancel, context=Context())
+
+    @property
+    def gone(self) -> bool:
+        """Say whether a killed process has no task left."""
+        return self.dead and all(task.done() for task in self._tasks)
+
+
+
+class VirtualLoop(base_events.BaseEventLoop):
+    """Run what is due in the order of its time; raise DeadlockError when nothing ever will be."""
+
+    def __init__(self) -> None:
+        """Begin at time 0."""
+        super().__init__()
+        self.now = 0.0
+        self.frozen = 0
+        self._turns = 0
+        self.set_task_factory(_task_of)
+        self.set_exception_handler(_pass_over)
+
+    def time(self) -> float:
+        """Return virtual seconds."""
+        return self.now
+
+    def later(self, secs: float, callback: Callable[..., object], *arguments: Any) -> asyncio.TimerHandle:
+        """Call something that belongs to no process."""
+        return self.call_at(self.now + secs, callback, *arguments, context=Context())
+
+    def resume(self, backlog: deque[asyncio.Handle]) -> None:
+        """Take up what a process left undone, in its order."""
+        self._ready.extend(backlog)  # type: ignore[attr-defined]  # the queue of what is due
+        backlog.clear()
+
+    def _run_once(self) -> None:
+        """Run everything that is due now; where nothing is, let the time jump first."""
+        ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]  # as in the base class
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        while scheduled and scheduled[0].cancelled():
+            heapq.heappop(scheduled)
+        if not ready:
+            if not scheduled:
+                raise DeadlockError("everything waits, and nothing is due")
+            self.now = max(self.now, scheduled[0].when())
+            self._turns = 0
+        self._turns += 1
+        if self._turns > _TURNS_MOST:
+            raise DeadlockError("it turns on one spot and never waits")
+        while scheduled and scheduled[0].when() <= self.now:
+            ready.append(heapq.heappop(scheduled))
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle.cancelled():
+                continue
+            if self.frozen:
+                process = handle._context.get(PROCESS)  # type: ignore[attr-defined]  # noqa: SLF001 - whose it is
+                if process is not None and process.frozen:
+                    process.backlog.append(handle)
+                    continue
+            handle._run()  # noqa: SLF001 - as the base class does
+
+    def _process_events(self, event_list: object) -> None:
+        """Do nothing: there are no sockets."""
+
+    def _write_to_self(self) -> None:
+        """Do nothing: no thread has to wake us."""
+
+
+def _task_of(
+    loop: asyncio.AbstractEventLoop, coroutine: Generator[Any, None, Any] | Coroutine[Any, Any, Any], **more: Any
+) -> asyncio.Task[Any]:
+    task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **more)  # type: ignore[arg-type]
+    context: Context | None = more.get("context")
+    process = PROCESS.get() if context is None else context.get(PROCESS)
+    if process is not None:
+        process.adopt(task)
+    return task
+
+
+def _pass_over(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of exceptions that nobody looked at: processes are killed in the middle of everything."""
+
+
+@contextmanager
+def virtual_time(loop: VirtualLoop) -> Iterator[None]:
+    """Let ``time.time`` and ``time.monotonic`` be the loop's; the first with the skew of the process that asks."""
+
+    def wall() -> float:
+        process = PROCESS.get()
+        return START_SECS + loop.now + (0.0 if process is None else process.skew_secs)
+
+    kept = time.time, time.monotonic
+    time.time, time.monotonic = wall, loop.time
+    try:
+        yield
+    finally:
+        time.time, time.monotonic = kept
