@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from backbone import memory
-from backbone.errors import FatalError, FencedError
+from backbone.cancellation import asked_to_end
+from backbone.errors import FatalError, FencedError, TransientError
 from backbone.session import Producer
 from backbone.waiting import Reason, waiting
 
@@ -57,9 +58,9 @@ class Owner:
             began = asyncio.get_running_loop().time()
             try:
                 await self._once(opening, working)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the one place that catches everything
+                if isinstance(error, asyncio.CancelledError) and asked_to_end():
+                    raise
                 if gives_up(self._judged(error)):
                     return
                 is_fenced = isinstance(error, FencedError)
@@ -105,8 +106,10 @@ class Owner:
             await asyncio.gather(task, stop, return_exceptions=True)
             del task, stop  # or an error holds this frame, and the frame the task with the error
 
-    def _judged(self, error: Exception) -> Exception:
+    def _judged(self, error: Exception | asyncio.CancelledError) -> Exception:
         """Return the error, or a fatal one where we are fenced again and again although the lease is ours."""
+        if isinstance(error, asyncio.CancelledError):
+            return TransientError("a task within was cancelled, and nobody asked for it", code="broker.failed")
         if not isinstance(error, FencedError):
             return error
         now = asyncio.get_running_loop().time()

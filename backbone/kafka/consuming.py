@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from backbone.errors import TransientError
-from backbone.kafka import fetching
+from backbone.kafka import fetching, guards
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.producer import classified
 
@@ -109,9 +109,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         except (KafkaError, AssertionError) as error:
             raise classified(error) from error
         finally:
-            try:
-                await asyncio.wait_for(asyncio.shield(self._client.stop()), STOP_DEADLINE_SECS)
-            except (KafkaError, TimeoutError):
+            if not await guards.discard_consumer(self._client, STOP_DEADLINE_SECS):
                 log.warning("subscriber.left-hard")
 
     async def _loop(self, stopping: asyncio.Event, *, until_caught_up: bool) -> None:

@@ -30,6 +30,7 @@ from aiokafka.errors import (
 )
 
 from backbone import points
+from backbone.cancellation import asked_to_end
 from backbone.errors import BackboneError, FatalError, FencedError, TransientError, UnreachableError
 from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
@@ -193,11 +194,16 @@ def refusal_of(producer: AIOKafkaProducer) -> BackboneError | None:
 
 
 def classified(error: BaseException) -> BaseException:
-    """Return the error that says what to do about a client's error; cancellation and ours pass unchanged."""
+    """Return the error that says what to do about a client's error; ours pass unchanged, and so does being cancelled.
+
+    A client may let a cancellation out of a task of its own that nobody asked for: that is an error like others.
+    """
+    if isinstance(error, asyncio.CancelledError) and not asked_to_end():
+        return TransientError("a client cancelled a task of its own; the state will be read again", code="broker.failed")
     if isinstance(error, BackboneError | asyncio.CancelledError | KeyboardInterrupt | SystemExit):
         return error
     cause = error
-    while cause.__cause__ is not None:
+    while cause.__cause__ is not None and not isinstance(cause, TimeoutError):
         cause = cause.__cause__
     name = type(cause).__name__
     for kind, code, text, guidance in _CLASSES:

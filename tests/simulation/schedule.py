@@ -105,7 +105,7 @@ def draw(seed: int, only: tuple[str, ...] = ()) -> Schedule:
     """Return the schedule of a seed; ``only`` keeps kinds of faults that begin so."""
     choose = random.Random(seed)  # noqa: S311 - a schedule, not a secret
     feeds = {"north": 0, "south": 0}
-    if choose.random() < 0.3:
+    if choose.random() < 0.2:
         feeds["east"] = 1
     redrives = choose.random() < 0.15
     documents = {feed: _documents(choose, number, redrives=redrives) for number, feed in enumerate(feeds, 1)}
@@ -132,9 +132,9 @@ def _documents(
     made: list[tuple[float, tuple[Line, ...]]] = []
     minute, arrives = 0, 0.0
     earlier: list[Line] = []
-    for _ in range(choose.choice((1, 1, 2, 2, 3))):
+    for _ in range(choose.choice((1, 1, 1, 2, 2, 3))):
         lines = [line for line in earlier[-2:] if choose.random() < 0.5]
-        for _ in range(choose.randint(1, 6)):
+        for _ in range(choose.choice((1, 1, 2, 3, 4))):
             at = START + timedelta(minutes=minute)
             minute += 1
             kind = choose.choices(("ok", "skip", "bad"), (6, 1, 3) if redrives else (17, 2, 1))[0]

@@ -46,8 +46,8 @@ RECEIPTS: Final = (f"{ORGANISATION}.backbone.receipts", 0)
 EVENT_TOPICS: Final = tuple(topic for topic in TOPICS if topic.endswith(".v1"))
 CONFIRM_DEADLINE_SECS: Final = 5.0
 HEAL_WITHIN_SECS: Final = 300.0
-SETTLE_SECS: Final = 60.0
-"""Longer than the transaction time-out and the coordinator's clean-up interval."""
+SETTLE_SECS: Final = 120.0
+"""Longer than a request may be late, and behind that the transaction time-out and the clean-up's interval."""
 COUNTED: Final = frozenset({INIT_PRODUCER_ID, *REQUESTS.values()})
 DISTURBED: Final[Mapping[str, Action]] = {
     "lose": "lose", "unanswered": "unanswered", "late": "late", "overtaken": "overtaken", "delay": "delay",
@@ -174,7 +174,7 @@ class World:
         self._deaths: dict[str, int] = {}
         self._commands: list[Command] = []
         self._background: list[asyncio.Task[None]] = []
-        self._calm = False
+        self._calm = self._closing = False
         self._started = 0
         self._told_at = 0.0
         self._looked_at = -1
@@ -266,6 +266,7 @@ class World:
 
     async def _stop(self) -> None:
         """Stop the workers as SIGTERM does, and let everything settle."""
+        self._closing = True
         for slot in self._slots:
             slot.process.thaw()
             if not slot.process.dead:
@@ -401,7 +402,7 @@ class World:
                     self.loop.later(self.choose.uniform(0.0, 7.0), self._give_to_anybody, partition)
 
     def _start_again(self, number: int) -> None:
-        if self._slots[number].process.dead:
+        if self._slots[number].process.dead and not self._closing:
             self._start(number)
 
     async def _terminate(self, slot: Slot) -> None:

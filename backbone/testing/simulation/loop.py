@@ -9,7 +9,7 @@ import heapq
 import time
 from asyncio import base_events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final
@@ -18,6 +18,8 @@ START_SECS: Final = 1_925_452_800.0
 """When simulations begin: 2031-01-06 at 08:00 UTC, in seconds since 1970."""
 
 PROCESS: Final[ContextVar["Process | None"]] = ContextVar("process", default=None)
+NOBODYS: Final = Context()
+"""The context of what belongs to no process."""
 _KEPT_TASKS: Final = 128
 _TURNS_MOST: Final = 100_000
 
@@ -70,7 +72,7 @@ class Process:
         """End at once. Clean-up code runs, but whoever asks ``dead`` lets nothing of it out."""
         self.dead = True
         self.thaw()
-        self._loop.call_soon(self._cancel, context=Context())
+        self._loop.call_soon(self._cancel, context=NOBODYS)
 
     def _cancel(self) -> None:
         """Cancel all tasks, again and again: some take a cancellation for an answer."""
@@ -78,7 +80,7 @@ class Process:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            self._loop.call_later(0.001, self._cancel, context=Context())
+            self._loop.call_later(0.001, self._cancel, context=NOBODYS)
 
     @property
     def gone(self) -> bool:
@@ -88,15 +90,21 @@ class Process:
 
 
 class VirtualLoop(base_events.BaseEventLoop):
-    """Run what is due in the order of its time; raise DeadlockError when nothing ever will be."""
+    """Run what is due in the order of its time; raise DeadlockError when nothing ever will be.
+
+    The base class keeps what is due now; what is due later is kept here, and nothing is done for debugging, threads
+    or sockets: most of a simulation is spent in this class.
+    """
 
     def __init__(self) -> None:
         """Begin at time 0."""
         super().__init__()
         self.now = 0.0
         self.frozen = 0
+        self._due: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]  # the base class's own queue
+        self._later: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._numbered = 0
         self._turns = 0
-        self.set_task_factory(_task_of)
         self.set_exception_handler(_pass_over)
 
     def time(self) -> float:
@@ -105,39 +113,66 @@ class VirtualLoop(base_events.BaseEventLoop):
 
     def later(self, secs: float, callback: Callable[..., object], *arguments: Any) -> asyncio.TimerHandle:
         """Call something that belongs to no process."""
-        return self.call_at(self.now + secs, callback, *arguments, context=Context())
+        return self.call_at(self.now + secs, callback, *arguments, context=NOBODYS)
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+        """Put a callback behind those that are due now."""
+        handle = _Handle(callback, args, self, copy_context() if context is None else context)
+        self._due.append(handle)
+        return handle
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+        """Call back after some virtual seconds."""
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+        """Call back at a virtual time; callbacks of one time come in the order in which they were asked for."""
+        handle = _TimerHandle(when, callback, args, self, copy_context() if context is None else context)
+        self._numbered += 1
+        heapq.heappush(self._later, (when, self._numbered, handle))
+        return handle
+
+    def create_task(self, coro: Any, *, name: object = None, context: Context | None = None) -> asyncio.Task[Any]:
+        """Start a task, and tell the process whose it is."""
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)  # type: ignore[arg-type]
+        process = PROCESS.get() if context is None else context.get(PROCESS)
+        if process is not None:
+            process.adopt(task)
+        return task
 
     def resume(self, backlog: deque[asyncio.Handle]) -> None:
         """Take up what a process left undone, in its order."""
-        self._ready.extend(backlog)  # type: ignore[attr-defined]  # the queue of what is due
+        self._due.extend(backlog)
         backlog.clear()
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Do nothing: it is passed over when its time comes."""
 
     def _run_once(self) -> None:
         """Run everything that is due now; where nothing is, let the time jump first."""
-        ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]  # as in the base class
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
-        while scheduled and scheduled[0].cancelled():
-            heapq.heappop(scheduled)
-        if not ready:
-            if not scheduled:
+        due, later = self._due, self._later
+        if not due:
+            while later and later[0][2].cancelled():
+                heapq.heappop(later)
+            if not later:
                 raise DeadlockError("everything waits, and nothing is due")
-            self.now = max(self.now, scheduled[0].when())
+            self.now = max(self.now, later[0][0])
             self._turns = 0
         self._turns += 1
         if self._turns > _TURNS_MOST:
             raise DeadlockError("it turns on one spot and never waits")
-        while scheduled and scheduled[0].when() <= self.now:
-            ready.append(heapq.heappop(scheduled))
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if handle.cancelled():
+        while later and later[0][0] <= self.now:
+            due.append(heapq.heappop(later)[2])
+        for _ in range(len(due)):
+            handle = due.popleft()
+            if handle._cancelled:  # type: ignore[attr-defined]
                 continue
             if self.frozen:
-                process = handle._context.get(PROCESS)  # type: ignore[attr-defined]  # noqa: SLF001 - whose it is
+                process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
                 if process is not None and process.frozen:
                     process.backlog.append(handle)
                     continue
-            handle._run()  # noqa: SLF001 - as the base class does
+            handle._run()
 
     def _process_events(self, event_list: object) -> None:
         """Do nothing: there are no sockets."""
@@ -146,15 +181,32 @@ class VirtualLoop(base_events.BaseEventLoop):
         """Do nothing: no thread has to wake us."""
 
 
-def _task_of(
-    loop: asyncio.AbstractEventLoop, coroutine: Generator[Any, None, Any] | Coroutine[Any, Any, Any], **more: Any
-) -> asyncio.Task[Any]:
-    task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **more)  # type: ignore[arg-type]
-    context: Context | None = more.get("context")
-    process = PROCESS.get() if context is None else context.get(PROCESS)
-    if process is not None:
-        process.adopt(task)
-    return task
+class _Handle(asyncio.Handle):
+    __slots__ = ()
+
+    def __init__(self, callback: Any, arguments: Any, loop: VirtualLoop, context: Context) -> None:
+        self._context = context
+        self._loop = loop
+        self._callback = callback
+        self._args = arguments
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+
+class _TimerHandle(asyncio.TimerHandle):
+    __slots__ = ()
+
+    def __init__(self, when: float, callback: Any, arguments: Any, loop: VirtualLoop, context: Context) -> None:
+        self._context = context
+        self._loop = loop
+        self._callback = callback
+        self._args = arguments
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self._when = when
+        self._scheduled = True
 
 
 def _pass_over(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
