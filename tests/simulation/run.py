@@ -3,10 +3,11 @@
 import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.simulation.holes import HOLES
 from tests.simulation.schedule import Schedule, draw
 from tests.simulation.verdict import judge
 from tests.simulation.world import ORGANISATION, World
@@ -40,7 +41,8 @@ def simulate(seed: int, *, hole: str | None = None, only: tuple[str, ...] = (), 
     """Run the schedule of a seed."""
     schedule = draw(seed, only)
     world = World(schedule, traced=traced)
-    outcome = world.run()
+    with nullcontext() if hole is None else HOLES[hole]():
+        outcome = world.run()
     problems = outcome.problems + judge(ORGANISATION, world.folders, world.kafka.logs, redriven=schedule.redrives)
     return Result(schedule, problems, outcome.counts, outcome.trace)
 
