@@ -1,5 +1,6 @@
 """One partition's committed records from a position on, without a group: who keeps the position is the caller."""
 
+import asyncio
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self

@@ -250,6 +250,7 @@ class SimulatedKafka:
                     offset = log.last_stable if request.isolation_level else log.high_watermark
                 else:
                     offset = log.offset_at(time_ms)
+                    offset = -1 if request.isolation_level and offset >= log.last_stable else offset
                 answers.append((place, (partition, NONE, -1, offset)))
         return _by_topic(answers)
 
