@@ -28,6 +28,7 @@ def main() -> int:
     for name, count in sorted(total.counts.items()):
         print(f"  {name:44}{count:>10,}")
     print(f"{chosen.schedules:,} schedules in {spent:.1f} s of CPU, {1_000 * spent / chosen.schedules:.1f} ms each")
+    print("longest recovery {:.1f} s, seed {}".format(*total.slowest))
     for result in total.bad[:10]:
         print(result)
     print(f"{len(total.bad)} are wrong" if total.bad else "nothing is wrong")

@@ -23,6 +23,7 @@ class Result:
     problems: list[str]
     counts: Counter[str]
     trace: list[str]
+    recovery_secs: float
 
     def __str__(self) -> str:
         again = f"again: python -m tests.simulation --seed {self.schedule.seed} --trace"
@@ -35,16 +36,22 @@ class Total:
 
     counts: Counter[str] = field(default_factory=Counter)
     bad: list[Result] = field(default_factory=list)
+    slowest: tuple[float, int] = (0.0, 0)
+    """The longest recovery in seconds, and its seed."""
 
 
 def simulate(seed: int, *, hole: str | None = None, only: tuple[str, ...] = (), traced: bool = False) -> Result:
     """Run the schedule of a seed."""
-    schedule = draw(seed, only)
+    return simulate_schedule(draw(seed, only), hole=hole, traced=traced)
+
+
+def simulate_schedule(schedule: Schedule, *, hole: str | None = None, traced: bool = False) -> Result:
+    """Run a schedule and judge what came of it."""
     world = World(schedule, traced=traced)
     with nullcontext() if hole is None else HOLES[hole]():
         outcome = world.run()
     problems = outcome.problems + judge(ORGANISATION, world.folders, world.kafka.logs, redriven=schedule.redrives)
-    return Result(schedule, problems, outcome.counts, outcome.trace)
+    return Result(schedule, problems, outcome.counts, outcome.trace, outcome.recovery_secs)
 
 
 def simulate_many(seeds: Iterable[int], *, hole: str | None = None, only: tuple[str, ...] = ()) -> Total:
@@ -54,6 +61,7 @@ def simulate_many(seeds: Iterable[int], *, hole: str | None = None, only: tuple[
         for number, seed in enumerate(seeds, 1):
             result = simulate(seed, hole=hole, only=only)
             total.counts.update(result.counts)
+            total.slowest = max(total.slowest, (result.recovery_secs, seed))
             if result.problems:
                 total.bad.append(result)
             if number % SWEEP_EVERY == 0:

@@ -17,7 +17,10 @@ REQUESTS: Final[Mapping[str, int]] = {
     "init-producer-id": INIT_PRODUCER_ID,
 }
 ACTIONS: Final = ("lose", "unanswered", "late", "overtaken", "delay", "hold")
-POINTS: Final = tuple(point for point in points.POINTS if not point.startswith("redrive"))
+POINTS: Final[Mapping[str, int]] = {
+    point: 4 if point.startswith(("lease", "redrive")) else 1 for point in points.POINTS
+}
+"""Where processes die, and how often against the others."""
 
 WEIGHTS: Final[Mapping[str, float]] = {
     "process.kill": 8,
@@ -121,7 +124,7 @@ def draw(seed: int, only: tuple[str, ...] = ()) -> Schedule:
         skews=tuple(choose.choice((0.0, 0.0, 0.0, -3_600.0, 5.0, 1_200.0)) for _ in range(2)),
         feeds=feeds,
         documents=documents,
-        faults=_faults(choose, 4 * transactions, only),
+        faults=_faults(choose, 4 * transactions, only, redrives=redrives),
     )
 
 
@@ -146,7 +149,8 @@ def _documents(
     return tuple(made)
 
 
-def _faults(choose: random.Random, requests: int, only: tuple[str, ...]) -> tuple[Fault, ...]:
+def _faults(choose: random.Random, requests: int, only: tuple[str, ...], *, redrives: bool) -> tuple[Fault, ...]:
+    places = {point: weight for point, weight in POINTS.items() if redrives or not point.startswith("redrive")}
     weights = {kind: weight for kind, weight in WEIGHTS.items() if not only or kind.startswith(only)}
     kinds = choose.choices(list(weights), list(weights.values()), k=choose.choice((1, 2, 3, 3, 4, 5, 7)))
     faults = [
@@ -155,7 +159,7 @@ def _faults(choose: random.Random, requests: int, only: tuple[str, ...]) -> tupl
             kind,
             choose.randrange(1_000),
             _measure(kind, choose),
-            choose.choice(POINTS) if kind == "process.die-at-point" else "",
+            choose.choices(list(places), list(places.values()))[0] if kind == "process.die-at-point" else "",
         )
         for kind in kinds
     ]

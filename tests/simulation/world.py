@@ -147,6 +147,8 @@ class Outcome:
     problems: list[str]
     counts: Counter[str]
     trace: list[str]
+    recovery_secs: float
+    """How long it took behind the last fault until everything was done."""
 
 
 class World:
@@ -176,7 +178,7 @@ class World:
         self._background: list[asyncio.Task[None]] = []
         self._calm = self._closing = False
         self._started = 0
-        self._told_at = 0.0
+        self._told_at = self._recovery_secs = 0.0
         self._looked_at = -1
         self._received: set[tuple[str, str]] = set()
         self._adapter = replace(casebook.adapter, translate=self._translate)
@@ -208,7 +210,7 @@ class World:
         self.counts["transactions timed out"] += self.kafka.coordinator.timed_out
         self.counts["rebalances"] += self.kafka.groups.rebalances
         self.counts["sessions expired"] += self.kafka.groups.expired
-        return Outcome(self.problems, self.counts, self.trace)
+        return Outcome(self.problems, self.counts, self.trace, self._recovery_secs)
 
     @contextmanager
     def _surroundings(self) -> Iterator[None]:
@@ -245,8 +247,10 @@ class World:
         await asyncio.sleep(last + 1e-3)
         await self._until(lambda: not self._faults or self._done(), 20.0)
         await self._heal()
+        calm_at = self.loop.now
         if not await self._until(self._done, HEAL_WITHIN_SECS):
             self.problems.append(f"stalled: {self._unfinished()}")
+        self._recovery_secs = self.loop.now - calm_at
         if self.schedule.redrives:
             self.mended = True
             self._command()

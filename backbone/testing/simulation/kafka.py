@@ -75,7 +75,7 @@ class SimulatedKafka:
         self.counts: Counter[str] = Counter()
         self.refusals: dict[str, int] = {}
         """How many batches for a topic are refused as too large."""
-        self.slow_markers = 0.1
+        self.slow_markers = 0.03
         self.trace: Trace | None = None
         self.changed: Callable[[Place], None] = lambda place: None
         self.coordinator = Coordinator(self._write_markers, self.logs.__contains__)
@@ -311,7 +311,7 @@ class SimulatedKafka:
         self.counts["committed" if commit else "aborted"] += 1
         for place in sorted(transaction.places):
             slow = self._choose.random() < self.slow_markers
-            wait = self._choose.uniform(0.01, 0.3) if slow else self._choose.uniform(0.0001, 0.004)
+            wait = self._choose.uniform(0.01, 0.2) if slow else self._choose.uniform(0.0001, 0.004)
             self._markers_due += 1
             self._loop.later(wait, self._write_marker, transaction, transaction.epoch, place, commit)
 
