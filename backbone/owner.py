@@ -58,7 +58,7 @@ class Owner:
             began = asyncio.get_running_loop().time()
             try:
                 await self._once(opening, working)
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the one place that catches everything
+            except (Exception, asyncio.CancelledError) as error:  # the one place that catches everything
                 if isinstance(error, asyncio.CancelledError) and asked_to_end():
                     raise
                 if gives_up(self._judged(error)):

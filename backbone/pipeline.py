@@ -103,7 +103,7 @@ class Pipeline:
         self.counts = counts or Counts()
         self.batch = Batch()
         self.unexpected_in_a_row = 0
-        self._validate = _validator(adapter.record)
+        self._validate = _validator(adapter.record)  # type: ignore[arg-type]  # a TypedDict is hashable as any class
         self._digest = record_digest(origin.organisation, origin.system)
         self._identity_of = adapter.identity.record
         self._case_of = adapter.identity.case

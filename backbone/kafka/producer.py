@@ -199,7 +199,9 @@ def classified(error: BaseException) -> BaseException:
     A client may let a cancellation out of a task of its own that nobody asked for: that is an error like others.
     """
     if isinstance(error, asyncio.CancelledError) and not asked_to_end():
-        return TransientError("a client cancelled a task of its own; the state will be read again", code="broker.failed")
+        return TransientError(
+            "a client cancelled a task of its own; the state will be read again", code="broker.failed"
+        )
     if isinstance(error, BackboneError | asyncio.CancelledError | KeyboardInterrupt | SystemExit):
         return error
     cause = error

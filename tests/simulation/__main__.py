@@ -1,10 +1,10 @@
-"""Run simulations and judge them: python -m tests.simulation [--seed N] [--schedules N] [--trace] [--hole NAME]."""
+"""Run simulations and judge them: python -m tests.simulation [--seed N] [--schedules N] [--transform] [--trace]."""
 
 import argparse
 import sys
 import time
 
-from tests.simulation.run import simulate, simulate_many
+from tests.simulation.run import simulate, simulate_many, simulate_transform
 
 
 def main() -> int:
@@ -12,18 +12,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--schedules", type=int, default=1)
+    parser.add_argument("--transform", action="store_true", help="run a transform, and not feeds")
     parser.add_argument("--trace", action="store_true", help="print everything that happened")
     parser.add_argument("--hole", help="put a known hole back")
     parser.add_argument("--only", nargs="*", default=[], help="faults whose names begin so")
     chosen = parser.parse_args()
+    run = simulate_transform if chosen.transform else simulate
     if chosen.schedules == 1:
-        result = simulate(chosen.seed, hole=chosen.hole, only=tuple(chosen.only), traced=chosen.trace)
+        result = run(chosen.seed, hole=chosen.hole, only=tuple(chosen.only), traced=chosen.trace)
         print(result.schedule)
         print("\n".join(result.trace))
         print("\n".join(result.problems or ["nothing is wrong"]))
         return 1 if result.problems else 0
     began = time.process_time()
-    total = simulate_many(range(chosen.seed, chosen.seed + chosen.schedules), hole=chosen.hole, only=tuple(chosen.only))
+    seeds = range(chosen.seed, chosen.seed + chosen.schedules)
+    total = simulate_many(seeds, hole=chosen.hole, only=tuple(chosen.only), run=run)
     spent = time.process_time() - began
     for name, count in sorted(total.counts.items()):
         print(f"  {name:44}{count:>10,}")

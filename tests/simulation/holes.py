@@ -18,6 +18,7 @@ from backbone.owner import Owner
 from backbone.packed import packed_headers
 from backbone.session import Producer, Session
 from backbone.shard import Barrier, Shard
+from backbone.subscriber import lane
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def last_stable_offset() -> Iterator[None]:
                         apply(record.key or b"", record.value)
         return count
 
-    with swapped(broker, "read_state", read):
+    with swapped(broker, "read_state", read), swapped(lane, "read_state", read):
         yield
 
 

@@ -2,13 +2,15 @@
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
 from tests.simulation.holes import HOLES
 from tests.simulation.schedule import Schedule, draw
+from tests.simulation.transforms import TransformPlan, Transforms
+from tests.simulation.transforms import draw as draw_transform
 from tests.simulation.verdict import judge
 from tests.simulation.world import ORGANISATION, World
 
@@ -17,16 +19,17 @@ SWEEP_EVERY: Final = 25
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A schedule and what came of it."""
+    """A plan and what came of it."""
 
-    schedule: Schedule
+    schedule: Schedule | TransformPlan
     problems: list[str]
     counts: Counter[str]
     trace: list[str]
     recovery_secs: float
 
     def __str__(self) -> str:
-        again = f"again: python -m tests.simulation --seed {self.schedule.seed} --trace"
+        transform = " --transform" if isinstance(self.schedule, TransformPlan) else ""
+        again = f"again: python -m tests.simulation --seed {self.schedule.seed}{transform} --trace"
         return "\n".join([str(self.schedule), *(f"  WRONG {problem}" for problem in self.problems[:8]), f"  {again}"])
 
 
@@ -54,12 +57,26 @@ def simulate_schedule(schedule: Schedule, *, hole: str | None = None, traced: bo
     return Result(schedule, problems, outcome.counts, outcome.trace, outcome.recovery_secs)
 
 
-def simulate_many(seeds: Iterable[int], *, hole: str | None = None, only: tuple[str, ...] = ()) -> Total:
+def simulate_transform(
+    seed: int, *, hole: str | None = None, only: tuple[str, ...] = (), traced: bool = False
+) -> Result:
+    """Run a transform under the faults of a seed."""
+    plan = draw_transform(seed, only)
+    stage = Transforms(plan, traced=traced)
+    with nullcontext() if hole is None else HOLES[hole]():
+        outcome = stage.run()
+    problems = outcome.problems + stage.judge()
+    return Result(plan, problems, outcome.counts, outcome.trace, outcome.recovery_secs)
+
+
+def simulate_many(
+    seeds: Iterable[int], *, hole: str | None = None, only: tuple[str, ...] = (), run: Callable[..., Result] = simulate
+) -> Total:
     """Run the schedules of many seeds."""
     total = Total()
     with swept():
         for number, seed in enumerate(seeds, 1):
-            result = simulate(seed, hole=hole, only=only)
+            result = run(seed, hole=hole, only=only)
             total.counts.update(result.counts)
             total.slowest = max(total.slowest, (result.recovery_secs, seed))
             if result.problems:

@@ -4,9 +4,9 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
-from backbone import points
+from backbone.points import POINTS as NAMED
 from backbone.testing.simulation.kafka import ADD_PARTITIONS_TO_TXN, END_TXN, INIT_PRODUCER_ID, PRODUCE
 
 START: Final = datetime(2031, 1, 6, 8, 0, tzinfo=UTC)
@@ -17,9 +17,7 @@ REQUESTS: Final[Mapping[str, int]] = {
     "init-producer-id": INIT_PRODUCER_ID,
 }
 ACTIONS: Final = ("lose", "unanswered", "late", "overtaken", "delay", "hold")
-POINTS: Final[Mapping[str, int]] = {
-    point: 4 if point.startswith(("lease", "redrive")) else 1 for point in points.POINTS
-}
+POINTS: Final[Mapping[str, int]] = {point: 4 if point.startswith(("lease", "redrive")) else 1 for point in NAMED}
 """Where processes die, and how often against the others."""
 
 WEIGHTS: Final[Mapping[str, float]] = {
@@ -71,13 +69,35 @@ class Fault:
         return f"behind request {self.behind}: {self.kind}{at}, target {self.target}, measure {self.measure:.3f}"
 
 
+class Plan(Protocol):
+    """What any simulation has to know before it runs.
+
+    ``group`` says whether the lease is a real consumer group's; else it is given out by decree, and far less kindly.
+    ``skews`` says how far the workers' clocks are off.
+    """
+
+    @property
+    def seed(self) -> int: ...  # noqa: D102 - the protocol says it
+
+    @property
+    def group(self) -> bool: ...  # noqa: D102
+
+    @property
+    def workers(self) -> int: ...  # noqa: D102
+
+    @property
+    def skews(self) -> tuple[float, ...]: ...  # noqa: D102
+
+    @property
+    def faults(self) -> tuple[Fault, ...]: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Everything that is decided before a simulation runs."""
+    """A plan for feeds."""
 
     seed: int
     group: bool
-    """Whether the lease is a real consumer group's; else it is given out by decree, and far less kindly."""
     workers: int
     batch_records: int
     moves: bool
@@ -94,10 +114,9 @@ class Schedule:
     def __str__(self) -> str:
         """Return the schedule for people."""
         lease = "a consumer group" if self.group else "decree"
-        lines = [
-            f"seed {self.seed}: {self.workers} workers, lease by {lease}, {self.batch_records} records a transaction,"
-            f" files {'move' if self.moves else 'stay'}{', re-drives' if self.redrives else ''}"
-        ]
+        files = f"files {'move' if self.moves else 'stay'}{', re-drives' if self.redrives else ''}"
+        sizes_of = f"{self.batch_records} records a transaction"
+        lines = [f"seed {self.seed}: {self.workers} workers, lease by {lease}, {sizes_of}, {files}"]
         for feed, partition in self.feeds.items():
             sizes = [len(content) for _, content in self.documents[feed]]
             lines.append(f"  {feed} on state partition {partition}: documents of {sizes} records")
@@ -113,6 +132,7 @@ def draw(seed: int, only: tuple[str, ...] = ()) -> Schedule:
     redrives = choose.random() < 0.15
     documents = {feed: _documents(choose, number, redrives=redrives) for number, feed in enumerate(feeds, 1)}
     batch_records = choose.choice((1, 2, 2, 3))
+    places = {point: weight for point, weight in POINTS.items() if redrives or not point.startswith("redrive")}
     transactions = sum(1 + len(lines) // batch_records for feed in feeds for _, lines in documents[feed])
     return Schedule(
         seed=seed,
@@ -124,13 +144,11 @@ def draw(seed: int, only: tuple[str, ...] = ()) -> Schedule:
         skews=tuple(choose.choice((0.0, 0.0, 0.0, -3_600.0, 5.0, 1_200.0)) for _ in range(2)),
         feeds=feeds,
         documents=documents,
-        faults=_faults(choose, 4 * transactions, only, redrives=redrives),
+        faults=faults_of(choose, 4 * transactions, only, points=places),
     )
 
 
-def _documents(
-    choose: random.Random, digit: int, *, redrives: bool
-) -> tuple[tuple[float, tuple[Line, ...]], ...]:
+def _documents(choose: random.Random, digit: int, *, redrives: bool) -> tuple[tuple[float, tuple[Line, ...]], ...]:
     """Return a feed's documents: later ones repeat a few lines of those before them."""
     made: list[tuple[float, tuple[Line, ...]]] = []
     minute, arrives = 0, 0.0
@@ -149,8 +167,10 @@ def _documents(
     return tuple(made)
 
 
-def _faults(choose: random.Random, requests: int, only: tuple[str, ...], *, redrives: bool) -> tuple[Fault, ...]:
-    places = {point: weight for point, weight in POINTS.items() if redrives or not point.startswith("redrive")}
+def faults_of(
+    choose: random.Random, requests: int, only: tuple[str, ...], *, points: Mapping[str, int]
+) -> tuple[Fault, ...]:
+    """Return some faults, in the order in which they come due; ``only`` keeps kinds that begin so."""
     weights = {kind: weight for kind, weight in WEIGHTS.items() if not only or kind.startswith(only)}
     kinds = choose.choices(list(weights), list(weights.values()), k=choose.choice((1, 2, 3, 3, 4, 5, 7)))
     faults = [
@@ -159,7 +179,7 @@ def _faults(choose: random.Random, requests: int, only: tuple[str, ...], *, redr
             kind,
             choose.randrange(1_000),
             _measure(kind, choose),
-            choose.choices(list(places), list(places.values()))[0] if kind == "process.die-at-point" else "",
+            choose.choices(list(points), list(points.values()))[0] if kind == "process.die-at-point" else "",
         )
         for kind in kinds
     ]

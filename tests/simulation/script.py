@@ -164,8 +164,8 @@ class Play:
             await client.seek_to_beginning(place)
             end = (await client.end_offsets([place]))[place]
             while await client.position(place) < end:
-                for record in (await client.getmany(place, timeout_ms=100)).get(place, ()):
-                    keys.append(f"{record.offset}={record.key.decode()}")
+                records = (await client.getmany(place, timeout_ms=100)).get(place, ())
+                keys += [f"{record.offset}={record.key.decode()}" for record in records]
         return " ".join(keys)
 
     async def _offsets(self, step: Step) -> str:

@@ -15,13 +15,13 @@ from backbone.testing.simulation.loop import VirtualLoop, virtual_time
 from backbone.testing.simulation.network import Network
 from tests.simulation.script import MAX_MESSAGE_BYTES, PARTITIONS, on_stage
 
-PLAYS = 50
+PLAYS = 40
 
 
 def simulated(seed: int, topic: str) -> list[str]:
     """Give a play on the simulated Kafka."""
     loop = VirtualLoop()
-    choose = random.Random(seed)
+    choose = random.Random(seed)  # noqa: S311 - not a secret
     kafka = SimulatedKafka(loop, choose, {topic: PARTITIONS}, nodes=1)
     for log in kafka.logs.values():
         log.max_bytes = MAX_MESSAGE_BYTES
@@ -33,7 +33,9 @@ def simulated(seed: int, topic: str) -> list[str]:
         loop.close()
 
 
-async def real(connection: KafkaConnection, expected: Mapping[int, Sequence[str]], topics: Mapping[int, str]) -> list[str]:
+async def real(
+    connection: KafkaConnection, expected: Mapping[int, Sequence[str]], topics: Mapping[int, str]
+) -> list[str]:
     """Give all plays on a real broker, side by side; return where something else showed."""
     settings = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
     await create_topics(connection, [TopicSpec(topic, PARTITIONS, 1, settings) for topic in topics.values()])

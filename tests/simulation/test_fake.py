@@ -70,15 +70,21 @@ class Decided:
         self.producer, self.epoch = self.init()[1:]
 
     def init(self) -> tuple[int, int, int]:
+        """Ask for a producer."""
         return self.coordinator.init("id", 30_000)
 
     def add(self, epoch: int | None = None) -> int:
-        return self.coordinator.add_partitions("id", self.producer, self.epoch if epoch is None else epoch, [PLACE], 0.0)[PLACE]
+        """Add the partition to the transaction."""
+        return self.coordinator.add_partitions(
+            "id", self.producer, self.epoch if epoch is None else epoch, [PLACE], 0.0
+        )[PLACE]
 
     def end(self, *, commit: bool = True) -> int:
+        """Ask for the end of the transaction."""
         return self.coordinator.end("id", self.producer, self.epoch, commit=commit)
 
     def mark(self) -> None:
+        """Write every marker that waits."""
         for transaction, _ in self.waiting:
             self.coordinator.marked(transaction, PLACE)
         self.waiting.clear()
@@ -186,12 +192,14 @@ def test_a_group_takes_commits_of_its_generation_only() -> None:
 def simulated(play: Callable[[SimulatedKafka, Network, SocketlessConnection], Awaitable[Any]]) -> Any:
     """Run something on one broker, with time that jumps."""
     loop = VirtualLoop()
-    choose = random.Random(1)
+    choose = random.Random(1)  # noqa: S311 - not a secret
     kafka = SimulatedKafka(loop, choose, {"t": 1}, nodes=1)
     network = Network(loop, choose, kafka)
     with virtual_time(loop):
         try:
-            return loop.run_until_complete(play(kafka, network, SocketlessConnection("simulated:9092", wire=network.wire)))
+            return loop.run_until_complete(
+                play(kafka, network, SocketlessConnection("simulated:9092", wire=network.wire))
+            )
         finally:
             loop.close()
 
@@ -258,7 +266,8 @@ def test_the_private_names_that_simulations_use_are_there() -> None:
 def test_a_frozen_process_does_nothing_and_a_dead_one_sends_nothing() -> None:
     """What is due while a process stands still comes behind it; a killed process ends, and its clean-up is mute."""
     loop = VirtualLoop()
-    network = Network(loop, random.Random(1), SimulatedKafka(loop, random.Random(1), {"t": 1}))
+    choose = random.Random(1)  # noqa: S311 - not a secret
+    network = Network(loop, choose, SimulatedKafka(loop, choose, {"t": 1}))
     process = Process(loop, "p")
     seen: list[tuple[str, float]] = []
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.run import simulate, simulate_schedule, swept
+from tests.simulation.run import simulate, simulate_schedule, simulate_transform, swept
 from tests.simulation.schedule import Fault, Line, Schedule
 
 
@@ -27,6 +27,19 @@ def test_a_known_hole_is_found(hole: str, only: tuple[str, ...], most: int, kind
                 break
     assert {problem.partition(":")[0] for problem in found.problems} & kinds, found.problems
     assert simulate(found.schedule.seed, only=only).problems == []
+
+
+@pytest.mark.parametrize("hole", ["last-stable-offset", "batch-not-awaited"])
+@pytest.mark.timeout(300)
+def test_a_known_hole_is_found_in_transforms(hole: str) -> None:
+    """They share the way in which feeds publish and read their state, and so its dangers."""
+    with swept():
+        for seed in range(300):
+            found = simulate_transform(seed, hole=hole)
+            if found.problems:
+                break
+    assert found.problems
+    assert simulate_transform(seed).problems == []
 
 
 def duel(seed: int) -> Schedule:

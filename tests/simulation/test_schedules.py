@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backbone import points
-from tests.simulation.run import simulate_many
+from tests.simulation.run import simulate_many, simulate_transform
 from tests.simulation.schedule import WEIGHTS
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +51,23 @@ def test_schedules_lose_and_repeat_nothing(first: int) -> None:
     assert not seldom, f"these came up too seldom: {seldom}"
 
 
+TRANSFORMS_AT_ONCE = 500
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, 1_000, TRANSFORMS_AT_ONCE))
+def test_transforms_lose_and_repeat_nothing(first: int) -> None:
+    """Each input has its outputs or its dead letter once, in the order of its case; positions go forward."""
+    total = simulate_many(range(first, first + TRANSFORMS_AT_ONCE), run=simulate_transform)
+    assert not total.bad, "\n".join(map(str, total.bad[:3]))
+    assert total.slowest[0] < 120, f"seed {total.slowest[1]} took {total.slowest[0]:.0f} s to recover"
+    struck = [kind for kind in WEIGHTS if total.counts[kind]]
+    assert len(struck) >= len(WEIGHTS) - 2, set(WEIGHTS) - set(struck)
+    assert total.counts["died at transform.committed"] >= 3
+    assert total.counts["transactions fenced"] >= 50
+    assert total.counts["reads over aborted data"] >= 100
+
+
 def test_a_seed_gives_the_same_run_in_every_process() -> None:
     """What happens depends on the seed alone: neither on the order of sets nor on the process."""
     code = (
@@ -60,7 +77,9 @@ def test_a_seed_gives_the_same_run_in_every_process() -> None:
     digests = set()
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-        printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True)
+        printed = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True
+        )
         assert len(printed.stdout) > 10_000
         digests.add(hashlib.sha256(printed.stdout).hexdigest())
     assert len(digests) == 1

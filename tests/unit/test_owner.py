@@ -35,10 +35,12 @@ class Life:
     working: asyncio.Event = field(default_factory=asyncio.Event)
 
     def producer(self, transactional_id: str) -> Producer:
+        """Make one and keep it."""
         self.producers.append(Starts())
         return self.producers[-1]
 
     async def open(self, producer: Producer) -> int:
+        """Fail the first time, as if a client had cancelled a task of its own."""
         if len(self.producers) == 1:
             within = asyncio.ensure_future(asyncio.sleep(10))
             await asyncio.sleep(0)
@@ -47,14 +49,17 @@ class Life:
         return len(self.producers)
 
     async def work(self, opened: int) -> None:
+        """Work until cancelled."""
         self.working.set()
         await asyncio.sleep(60)
 
     def gives_up(self, error: Exception) -> bool:
+        """Note the error and go on."""
         self.noted.append(error)
         return False
 
     async def confirm(self) -> bool:
+        """Have the lease."""
         return True
 
 

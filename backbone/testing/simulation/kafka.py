@@ -77,7 +77,7 @@ class SimulatedKafka:
         """How many batches for a topic are refused as too large."""
         self.slow_markers = 0.03
         self.trace: Trace | None = None
-        self.changed: Callable[[Place], None] = lambda place: None
+        self.changed: Callable[[Place], None] = _nothing
         self.coordinator = Coordinator(self._write_markers, self.logs.__contains__)
         self.groups = Groups(loop)
         self._loop = loop
@@ -231,7 +231,7 @@ class SimulatedKafka:
         code, base = log.append(content)
         if code == NONE and log.high_watermark == before:
             self.counts["duplicate batch"] += 1
-        self._wake(place)
+        self.wake(place)
         return code, base
 
     def _offsets(self, node: int, request: Any) -> list[tuple[str, list[Any]]]:
@@ -241,7 +241,9 @@ class SimulatedKafka:
                 place = (topic, partition)
                 log = self.logs.get(place)
                 if log is None or self.leader(*place) != node:
-                    answers.append((place, (partition, UNKNOWN_TOPIC_OR_PARTITION if log is None else NOT_LEADER, -1, -1)))
+                    answers.append(
+                        (place, (partition, UNKNOWN_TOPIC_OR_PARTITION if log is None else NOT_LEADER, -1, -1))
+                    )
                     continue
                 if time_ms == EARLIEST:
                     offset = 0
@@ -301,7 +303,8 @@ class SimulatedKafka:
 
     # what goes on by itself
 
-    def _wake(self, place: Place) -> None:
+    def wake(self, place: Place) -> None:
+        """Look after the readers that wait for something in a partition; called whenever its log has changed."""
         for look in list(self._polls.get(place, ())):
             look()
         self.changed(place)
@@ -324,7 +327,7 @@ class SimulatedKafka:
         code = self.logs[place].mark(transaction.producer, epoch, commit=commit, time_ms=time_ms)
         self._note("marker", transaction.id, code, f"epoch {epoch} {'commit' if commit else 'abort'} {place}")
         self.coordinator.marked(transaction, place)
-        self._wake(place)
+        self.wake(place)
 
     def _clean_up_later(self) -> None:
         """Look for transactions that are open for too long, every ten seconds while any is open."""
@@ -351,3 +354,7 @@ def _by_topic(answers: Iterable[tuple[Place, Any]]) -> list[tuple[str, list[Any]
     for (topic, _), answer in answers:
         topics.setdefault(topic, []).append(answer)
     return list(topics.items())
+
+
+def _nothing(place: Place) -> None:
+    """Do nothing with a partition that has changed."""

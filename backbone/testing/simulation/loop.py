@@ -12,14 +12,17 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
+Arguments = TypeVarTuple("Arguments")
 START_SECS: Final = 1_925_452_800.0
 """When simulations begin: 2031-01-06 at 08:00 UTC, in seconds since 1970."""
 
 PROCESS: Final[ContextVar["Process | None"]] = ContextVar("process", default=None)
 NOBODYS: Final = Context()
 """The context of what belongs to no process."""
+CLOCK_SECS: Final = 1e-6
+"""The clock's resolution: whoever waits for less waits so long, or the rest of a time-out would never be over."""
 _KEPT_TASKS: Final = 128
 _TURNS_MOST: Final = 100_000
 
@@ -88,7 +91,6 @@ class Process:
         return self.dead and all(task.done() for task in self._tasks)
 
 
-
 class VirtualLoop(base_events.BaseEventLoop):
     """Run what is due in the order of its time; raise DeadlockError when nothing ever will be.
 
@@ -115,17 +117,23 @@ class VirtualLoop(base_events.BaseEventLoop):
         """Call something that belongs to no process."""
         return self.call_at(self.now + secs, callback, *arguments, context=NOBODYS)
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[*Arguments], object], *args: *Arguments, context: Context | None = None
+    ) -> asyncio.Handle:
         """Put a callback behind those that are due now."""
         handle = _Handle(callback, args, self, copy_context() if context is None else context)
         self._due.append(handle)
         return handle
 
-    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_later(
+        self, delay: float, callback: Callable[[*Arguments], object], *args: *Arguments, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         """Call back after some virtual seconds."""
-        return self.call_at(self.now + delay, callback, *args, context=context)
+        return self.call_at(self.now + max(delay, CLOCK_SECS), callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_at(
+        self, when: float, callback: Callable[[*Arguments], object], *args: *Arguments, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         """Call back at a virtual time; callbacks of one time come in the order in which they were asked for."""
         handle = _TimerHandle(when, callback, args, self, copy_context() if context is None else context)
         self._numbered += 1
@@ -156,8 +164,8 @@ class VirtualLoop(base_events.BaseEventLoop):
                 heapq.heappop(later)
             if not later:
                 raise DeadlockError("everything waits, and nothing is due")
-            self.now = max(self.now, later[0][0])
-            self._turns = 0
+            if later[0][0] > self.now:
+                self.now, self._turns = later[0][0], 0
         self._turns += 1
         if self._turns > _TURNS_MOST:
             raise DeadlockError("it turns on one spot and never waits")
@@ -165,7 +173,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             due.append(heapq.heappop(later)[2])
         for _ in range(len(due)):
             handle = due.popleft()
-            if handle._cancelled:  # type: ignore[attr-defined]
+            if handle.cancelled():
                 continue
             if self.frozen:
                 process = handle._context.get(PROCESS)  # type: ignore[attr-defined]

@@ -57,7 +57,7 @@ class Network:
         self.kafka = kafka
         self.loop = loop
         self.counts: Counter[str] = Counter()
-        self.disturb: Callable[[Process | None, Any], Disturbance | None] = lambda process, request: None
+        self.disturb: Callable[[Process | None, Any], Disturbance | None] = _nothing
         self.cut_off: set[Process] = set()
         self.on_their_way = 0
         self._choose = choose
@@ -244,3 +244,7 @@ class Wire:
         """Send nothing for a process that is dead: whatever its clean-up asks for waits until it is cancelled."""
         if self.process is not None and self.process.dead:
             await self.network.loop.create_future()
+
+
+def _nothing(process: Process | None, request: Any) -> None:
+    """Disturb nothing."""

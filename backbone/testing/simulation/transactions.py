@@ -116,7 +116,9 @@ class Coordinator:
             case "CompleteCommit" | "CompleteAbort":
                 return NONE if commit == (transaction.state == "CompleteCommit") else INVALID_TXN_STATE
             case "PrepareCommit" | "PrepareAbort":
-                return CONCURRENT_TRANSACTIONS if commit == (transaction.state == "PrepareCommit") else INVALID_TXN_STATE
+                return (
+                    CONCURRENT_TRANSACTIONS if commit == (transaction.state == "PrepareCommit") else INVALID_TXN_STATE
+                )
             case _:
                 return INVALID_TXN_STATE
 
