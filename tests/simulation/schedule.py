@@ -173,16 +173,11 @@ def faults_of(
     """Return some faults, in the order in which they come due; ``only`` keeps kinds that begin so."""
     weights = {kind: weight for kind, weight in WEIGHTS.items() if not only or kind.startswith(only)}
     kinds = choose.choices(list(weights), list(weights.values()), k=choose.choice((1, 2, 3, 3, 4, 5, 7)))
-    faults = [
-        Fault(
-            choose.randint(1, requests),
-            kind,
-            choose.randrange(1_000),
-            _measure(kind, choose),
-            choose.choices(list(points), list(points.values()))[0] if kind == "process.die-at-point" else "",
-        )
-        for kind in kinds
-    ]
+    faults = []
+    for kind in kinds:
+        point = choose.choices(list(points), list(points.values()))[0] if kind == "process.die-at-point" else ""
+        measure = 1.0 if point.startswith(("lease", "redrive")) else _measure(kind, choose)
+        faults.append(Fault(choose.randint(1, requests), kind, choose.randrange(1_000), measure, point))
     return tuple(sorted(faults, key=lambda fault: fault.behind))
 
 

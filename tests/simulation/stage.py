@@ -191,7 +191,7 @@ class Stage(ABC):
             for partition in self._leases:
                 self._give(partition, self.slots[self.choose.randrange(len(self.slots))].process)
         await self.begin()
-        await self.until(lambda: not self._faults or self.done(), ACTIVE_SECS)
+        await self.until(lambda: self.spent() or self.done(), ACTIVE_SECS)
         await self._heal()
         calm_at = self.loop.now
         if not await self.until(self.done, HEAL_WITHIN_SECS):
@@ -199,6 +199,10 @@ class Stage(ABC):
         self.recovery_secs = self.loop.now - calm_at
         await self.finish()
         await self._stop()
+
+    def spent(self) -> bool:
+        """Say whether every fault has struck."""
+        return not (self._faults or self._disturbances or self._deaths)
 
     async def _heal(self) -> None:
         """End every fault: what is cut off is reached again; what stands still goes on in its time."""

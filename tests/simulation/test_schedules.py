@@ -15,6 +15,8 @@ from tests.simulation.schedule import WEIGHTS
 ROOT = Path(__file__).parents[2]
 SCHEDULES = 10_000
 AT_ONCE = 1_250
+DIES = "process.die-at-point"
+"""It is counted by its point."""
 
 SEEN_LEAST = {
     "transactions fenced": 300,
@@ -45,7 +47,7 @@ def test_schedules_lose_and_repeat_nothing(first: int) -> None:
     assert not total.bad, "\n".join(map(str, total.bad[:3]))
     assert total.slowest[0] < 120, f"seed {total.slowest[1]} took {total.slowest[0]:.0f} s to recover"
     assert not total.counts["restarted by an operator"], "ids were in use again and again"
-    seldom = {kind: total.counts[kind] for kind in WEIGHTS if total.counts[kind] < 5}
+    seldom = {kind: total.counts[kind] for kind in WEIGHTS if kind != DIES and total.counts[kind] < 5}
     seldom |= {name: total.counts[name] for name, least in SEEN_LEAST.items() if total.counts[name] < least}
     seldom |= {point: 0 for point in points.POINTS if not total.counts[f"died at {point}"]}
     assert not seldom, f"these came up too seldom: {seldom}"
@@ -61,8 +63,8 @@ def test_transforms_lose_and_repeat_nothing(first: int) -> None:
     total = simulate_many(range(first, first + TRANSFORMS_AT_ONCE), run=simulate_transform)
     assert not total.bad, "\n".join(map(str, total.bad[:3]))
     assert total.slowest[0] < 120, f"seed {total.slowest[1]} took {total.slowest[0]:.0f} s to recover"
-    struck = [kind for kind in WEIGHTS if total.counts[kind]]
-    assert len(struck) >= len(WEIGHTS) - 2, set(WEIGHTS) - set(struck)
+    never = {kind for kind in WEIGHTS if not total.counts[kind]} - {DIES, "document.changed"}
+    assert not never, f"these never struck: {never}"
     assert total.counts["died at transform.committed"] >= 3
     assert total.counts["transactions fenced"] >= 50
     assert total.counts["reads over aborted data"] >= 100

@@ -112,10 +112,12 @@ class World(Stage):
         for feed, documents in self.schedule.documents.items():
             for number, (at, lines) in enumerate(documents):
                 self.loop.later(at, self.folders[feed].write, f"{number:04}.csv", lines)
-        if self.schedule.redrives:
-            self.loop.later(self.choose.uniform(0.01, 1.0), self._mend)
-            self.loop.later(self.choose.uniform(0.02, 2.0), self._command)
         last = max(at for documents in self.schedule.documents.values() for at, _ in documents)
+        if self.schedule.redrives:
+            mended, commanded = self.choose.uniform(0.01, 0.2), self.choose.uniform(0.05, 0.3)
+            self.loop.later(mended, self._mend)
+            self.loop.later(commanded, self._command)
+            last = max(last, commanded)
         await asyncio.sleep(last + 1e-3)
 
     async def finish(self) -> None:
@@ -136,6 +138,8 @@ class World(Stage):
     def done(self) -> bool:
         """Say whether every file has its committed receipt and its owner has nothing left to do."""
         self._look_after_ended_feeds()
+        if self._commands and not self._all_obeyed():
+            return False
         receipts = self.kafka.logs[RECEIPTS]
         if receipts.last_stable != self._looked_at:
             self._looked_at = receipts.last_stable

@@ -59,6 +59,8 @@ GROUP_KINDS: Final = frozenset({OFFSET_COMMIT, OFFSET_FETCH, JOIN_GROUP, HEARTBE
 LATEST: Final = -1
 EARLIEST: Final = -2
 MARKER_RETRY_SECS: Final = 0.1
+SLOW_MARKERS: Final = 0.03
+"""The share of markers that take their time; a real broker was seen to take up to 0.2 s."""
 
 Reply = Callable[[Any], None]
 Trace = Callable[[str], None]
@@ -75,7 +77,6 @@ class SimulatedKafka:
         self.counts: Counter[str] = Counter()
         self.refusals: dict[str, int] = {}
         """How many batches for a topic are refused as too large."""
-        self.slow_markers = 0.03
         self.trace: Trace | None = None
         self.changed: Callable[[Place], None] = _nothing
         self.coordinator = Coordinator(self._write_markers, self.logs.__contains__)
@@ -313,8 +314,9 @@ class SimulatedKafka:
         """Have a marker written to every partition of a decided transaction, each in its own time."""
         self.counts["committed" if commit else "aborted"] += 1
         for place in sorted(transaction.places):
-            slow = self._choose.random() < self.slow_markers
-            wait = self._choose.uniform(0.01, 0.2) if slow else self._choose.uniform(0.0001, 0.004)
+            wait = self._choose.uniform(0.0001, 0.004)
+            if self._choose.random() < SLOW_MARKERS:
+                wait = self._choose.uniform(0.01, self._choose.choice((0.04, 0.25)))
             self._markers_due += 1
             self._loop.later(wait, self._write_marker, transaction, transaction.epoch, place, commit)
 
