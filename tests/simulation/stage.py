@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from backbone import points
+from backbone import memory, points
 from backbone.testing.simulation.kafka import SimulatedKafka
 from backbone.testing.simulation.loop import PROCESS, DeadlockError, Process, VirtualLoop, virtual_time
 from backbone.testing.simulation.network import Action, Disturbance, Network
@@ -167,15 +167,16 @@ class Stage(ABC):
 
     @contextmanager
     def _surroundings(self) -> Iterator[None]:
-        kept = random.getstate(), points.hook
+        kept = random.getstate(), points.hook, memory.settle
         random.seed(self.plan.seed)
         points.hook = self._reached
+        memory.settle = _nothing  # garbage is collected between simulations
         try:
             with virtual_time(self.loop), quiet(self.note if self._traced else None):
                 yield
         finally:
             random.setstate(kept[0])
-            points.hook = kept[1]
+            points.hook, memory.settle = kept[1:]
 
     def _drain(self) -> None:
         """Let every task that was cancelled come to its end."""
@@ -401,6 +402,10 @@ class Stage(ABC):
         if others:
             told_secs = fault.measure if fault.kind == "lease.steal" else 0.0
             self._give(partition, others[fault.target // 2 % len(others)], told_secs)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 @contextmanager
