@@ -17,7 +17,9 @@ REQUESTS: Final[Mapping[str, int]] = {
     "init-producer-id": INIT_PRODUCER_ID,
 }
 ACTIONS: Final = ("lose", "unanswered", "late", "overtaken", "delay", "hold")
-POINTS: Final[Mapping[str, int]] = {point: 4 if point.startswith(("lease", "redrive")) else 1 for point in NAMED}
+POINTS: Final[Mapping[str, int]] = {
+    point: 4 if point.startswith(("lease", "redrive")) else 1 for point in NAMED if not point.startswith("transform")
+}
 """Where processes die, and how often against the others."""
 
 WEIGHTS: Final[Mapping[str, float]] = {

@@ -7,7 +7,7 @@ shows is written down: the class of every error, the records that either kind of
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,15 @@ STUCK_AFTER_SECS: Final = 1.0
 SETTLE_WITHIN_SECS: Final = 8.0
 MARKERS_SECS: Final = 0.5
 """Longer than the simulated markers take, and short against the transaction time-out of 30 s."""
+SENSIBLE: Final = 0.9
+"""How often a step is one that makes sense; the others must be refused alike."""
+WEIGHTS: Final = {
+    "init": 4, "begin": 7, "send": 10, "commit": 6, "abort": 3, "publish": 6,
+    "committed": 4, "uncommitted": 2, "offsets": 3, "state": 2,
+}  # fmt: skip
+LOOKS: Final = frozenset({"committed", "uncommitted", "offsets"})
+ENDS: Final = frozenset({"init", "commit", "abort", "publish"})
+"""What ends a transaction, or may."""
 PRODUCERS: Final = ("zombie", "owner", "sibling")
 """``zombie`` and ``owner`` share a transactional id."""
 
@@ -51,16 +60,26 @@ def draw(seed: int) -> list[Step]:
     """Return the play of a seed: it begins with somebody, and ends with a look at everything."""
     choose = random.Random(f"play {seed}")  # noqa: S311 - a play, not a secret
     steps = [Step("init", "zombie")]
-    for _ in range(choose.randint(8, 16)):
-        who = choose.choice(PRODUCERS)
-        what = choose.choices(
-            ("init", "begin", "send", "commit", "abort", "publish", "committed", "uncommitted", "offsets", "state"),
-            (4, 7, 10, 6, 3, 6, 4, 2, 3, 2),
-        )[0]
+    known, begun = {"zombie"}, set()
+    for _ in range(choose.randint(10, 18)):
+        who, what = choose.choice(PRODUCERS), choose.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        sensible = choose.random() < SENSIBLE
+        if what not in LOOKS and what not in {"init", "state"} and sensible:
+            if who not in known:
+                what = "init"
+            elif what in {"send", "commit", "abort"} and who not in begun:
+                what = "begin"
+            elif what in {"begin", "publish"} and who in begun:
+                what = "commit"
         size = TOO_LARGE if what in {"send", "publish"} and choose.random() < 0.06 else 10
         steps.append(Step(what, who, choose.randrange(PARTITIONS), size))
         if what == "begin":  # a transaction that nothing is sent in is soon dull
             steps.append(Step("send", who, choose.randrange(PARTITIONS)))
+            begun.add(who)
+        elif what in {"commit", "abort", "init"}:
+            begun.discard(who)
+        if what == "init":
+            known.add(who)
     looks = [Step(what, "", part) for part in range(PARTITIONS) for what in ("offsets", "committed", "uncommitted")]
     return [*steps, *looks, Step("init", "owner"), Step("init", "sibling"), *looks, Step("state"), Step("state", "", 1)]
 
@@ -76,16 +95,25 @@ class Play:
         self._expected = expected
         self._producers: dict[str, TransactionalProducer] = {}
         self._sent = 0
+        self._ends: dict[str, Any] = {"high watermark": None, "last stable": None}
 
     async def give(self, steps: Sequence[Step]) -> list[str]:
         """Do every step; return what showed."""
-        try:
-            for step in steps:
-                shown = await self._settled(step) if step.what in LOOKS else await self._do(step)
-                self.seen.append(f"{step}: {shown}")
-        finally:
-            for producer in self._producers.values():
-                await producer.discard()
+        async with AsyncExitStack() as stack:
+            for name in self._ends:
+                opened = consumer(self._connection, committed=name == "last stable")
+                self._ends[name] = await stack.enter_async_context(opened)
+            try:
+                for step in steps:
+                    shown = await self._settled(step) if step.what in LOOKS else await self._do(step)
+                    self.seen.append(f"{step}: {shown}")
+                    if step.what in ENDS:  # offsets depend on whether its markers have been written
+                        for partition in range(PARTITIONS):
+                            settled = Step("offsets", "", partition)
+                            self.seen.append(f"{settled}: {await self._settled(settled)}")
+            finally:
+                for producer in self._producers.values():
+                    await producer.discard()
         return self.seen
 
     async def _do(self, step: Step) -> str:
@@ -170,11 +198,8 @@ class Play:
 
     async def _offsets(self, step: Step) -> str:
         place = TopicPartition(self._topic, step.partition)
-        ends = []
-        for committed in (False, True):
-            async with consumer(self._connection, committed=committed) as client:
-                ends.append((await client.end_offsets([place]))[place])
-        return f"high watermark {ends[0]}, last stable {ends[1]}"
+        ends = [f"{name} {(await client.end_offsets([place]))[place]}" for name, client in self._ends.items()]
+        return ", ".join(ends)
 
     async def _state(self, step: Step) -> str:
         keys: list[str] = []
@@ -184,9 +209,6 @@ class Play:
 
         await read_state(self._connection, self._topic, step.partition, apply, STUCK_AFTER_SECS)
         return " ".join(keys)
-
-
-LOOKS: Final = frozenset({"committed", "uncommitted", "offsets"})
 
 
 async def on_stage(connection: KafkaConnection, topic: str, seed: int, expected: Sequence[str] = ()) -> list[str]:

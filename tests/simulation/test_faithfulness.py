@@ -15,7 +15,7 @@ from backbone.testing.simulation.loop import VirtualLoop, virtual_time
 from backbone.testing.simulation.network import Network
 from tests.simulation.script import MAX_MESSAGE_BYTES, PARTITIONS, on_stage
 
-PLAYS = 40
+PLAYS = 60
 
 
 def simulated(seed: int, topic: str) -> list[str]:

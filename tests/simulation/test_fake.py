@@ -92,6 +92,7 @@ class Decided:
 
 def test_a_log_refuses_stale_epochs_gaps_and_what_is_too_large() -> None:
     """Only the next sequence of the newest epoch is taken, and a batch that was taken is taken once."""
+    assert log().append(batch(1))[0] == OUT_OF_ORDER_SEQUENCE
     partition = log(batch(0, 2), batch(2))
     assert partition.append(batch(2)) == (NONE, 2), "a repeated batch is answered as the first time"
     assert partition.high_watermark == 3

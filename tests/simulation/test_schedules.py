@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backbone import points
 from tests.simulation.run import simulate_many, simulate_transform
-from tests.simulation.schedule import WEIGHTS
+from tests.simulation.schedule import POINTS, WEIGHTS
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = 10_000
@@ -49,7 +48,9 @@ def test_schedules_lose_and_repeat_nothing(first: int) -> None:
     assert not total.counts["restarted by an operator"], "ids were in use again and again"
     seldom = {kind: total.counts[kind] for kind in WEIGHTS if kind != DIES and total.counts[kind] < 5}
     seldom |= {name: total.counts[name] for name, least in SEEN_LEAST.items() if total.counts[name] < least}
-    seldom |= {point: 0 for point in points.POINTS if not total.counts[f"died at {point}"]}
+    deaths = {point: total.counts[f"died at {point}"] for point in POINTS if not point.startswith("redrive")}
+    deaths["redrive"] = sum(total.counts[f"died at {point}"] for point in POINTS if point.startswith("redrive"))
+    seldom |= {point: count for point, count in deaths.items() if count < 3}
     assert not seldom, f"these came up too seldom: {seldom}"
 
 

@@ -101,6 +101,8 @@ class PartitionLog:
         writer = self.writers.get(producer)
         last = sequence + count - 1
         if writer is None:
+            if sequence != 0:
+                return OUT_OF_ORDER_SEQUENCE, -1
             writer = Writer(epoch)
         elif epoch < writer.epoch:
             return INVALID_PRODUCER_EPOCH, -1
