@@ -129,7 +129,7 @@ def draw(seed: int, only: tuple[str, ...] = ()) -> Schedule:
     """Return the schedule of a seed; ``only`` keeps kinds of faults that begin so."""
     choose = random.Random(seed)  # noqa: S311 - a schedule, not a secret
     feeds = {"north": 0, "south": 0}
-    if choose.random() < 0.2:
+    if choose.random() < 0.15:
         feeds["east"] = 1
     redrives = choose.random() < 0.15
     documents = {feed: _documents(choose, number, redrives=redrives) for number, feed in enumerate(feeds, 1)}
@@ -155,9 +155,9 @@ def _documents(choose: random.Random, digit: int, *, redrives: bool) -> tuple[tu
     made: list[tuple[float, tuple[Line, ...]]] = []
     minute, arrives = 0, 0.0
     earlier: list[Line] = []
-    for _ in range(choose.choice((1, 1, 1, 2, 2, 3))):
+    for _ in range(choose.choice((1, 1, 1, 2, 2))):
         lines = [line for line in earlier[-2:] if choose.random() < 0.5]
-        for _ in range(choose.choice((1, 1, 2, 3, 4))):
+        for _ in range(choose.choice((1, 1, 2, 3))):
             at = START + timedelta(minutes=minute)
             minute += 1
             kind = choose.choices(("ok", "skip", "bad"), (6, 1, 3) if redrives else (17, 2, 1))[0]
@@ -174,7 +174,7 @@ def faults_of(
 ) -> tuple[Fault, ...]:
     """Return some faults, in the order in which they come due; ``only`` keeps kinds that begin so."""
     weights = {kind: weight for kind, weight in WEIGHTS.items() if not only or kind.startswith(only)}
-    kinds = choose.choices(list(weights), list(weights.values()), k=choose.choice((1, 2, 3, 3, 4, 5, 7)))
+    kinds = choose.choices(list(weights), list(weights.values()), k=choose.choice((1, 2, 2, 3, 3, 4, 6)))
     faults = []
     for kind in kinds:
         point = choose.choices(list(points), list(points.values()))[0] if kind == "process.die-at-point" else ""

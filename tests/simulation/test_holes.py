@@ -9,10 +9,10 @@ from tests.simulation.schedule import Fault, Line, Schedule
 @pytest.mark.parametrize(
     ("hole", "only", "most", "kinds"),
     [
-        ("last-stable-offset", ("request.", "lease."), 400, {"duplicate", "checkpoints", "receipts"}),
-        ("end-transaction-repeated", ("request.overtaken.end-txn",), 400, {"duplicate", "torn", "receipts"}),
+        ("last-stable-offset", ("request.", "lease."), 600, {"duplicate", "checkpoints", "receipts"}),
+        ("end-transaction-repeated", ("request.overtaken.end-txn",), 600, {"duplicate", "torn", "receipts"}),
         ("batch-not-awaited", ("topic.refuses",), 100, {"missing", "torn", "receipts"}),
-        ("read-before-fencing", (), 400, {"duplicate", "checkpoints", "receipts"}),
+        ("read-before-fencing", ("lease.", "process."), 600, {"duplicate", "checkpoints", "receipts"}),
         ("guessed-committed", ("request.", "process."), 100, {"missing", "checkpoints"}),
         ("guessed-aborted", ("request.", "process."), 200, {"duplicate", "checkpoints"}),
     ],

@@ -95,10 +95,11 @@ def test_a_failure_is_printed_with_its_schedule_and_how_to_repeat_it() -> None:
     assert ended.returncode == 1
     again = next(line for line in ended.stdout.splitlines() if "again: python -m tests.simulation --seed" in line)
     seed = again.split("--seed ")[1].split()[0]
+    wrong = next(line.strip().removeprefix("WRONG ") for line in ended.stdout.splitlines() if "  WRONG " in line)
     traced = subprocess.run(
         [*command, "--seed", seed, "--trace"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert traced.returncode == 1
     assert traced.stdout.startswith(f"seed {seed}: ")
-    for expected in ("broker: init", "behind request", "broker: marker", "missing: case"):
+    for expected in ("broker: init", "behind request", "broker: marker", wrong):
         assert expected in traced.stdout
