@@ -66,7 +66,7 @@ class Life:
 async def test_a_cancellation_from_within_is_an_error_and_not_the_end() -> None:
     """A task that is awaited and was cancelled makes the owner begin anew; cancelling the owner itself ends it."""
     life = Life()
-    owner = Owner("id", life.producer, life.confirm, lambda: False)
+    owner = Owner("id", life.producer, life.confirm, asyncio.Event())
     running = asyncio.create_task(owner.run(life.open, life.work, life.gives_up))
     await asyncio.wait_for(life.working.wait(), 10)
     assert [getattr(error, "code", "") for error in life.noted] == ["broker.failed"]
