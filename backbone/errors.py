@@ -125,6 +125,7 @@ class FencedError(FatalError):
 
 EXIT_FATAL: Final = 5
 EXIT_DENIED: Final = 4
+EXIT_HUNG: Final = 6
 DENIED: Final = frozenset({"broker.topic-denied", "broker.group-denied", "broker.transactional-id-denied"})
 
 

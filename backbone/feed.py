@@ -72,7 +72,11 @@ class FeedSetup:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A feed that a worker runs. ``state_partition`` isolates its shards from those of other feeds."""
+    """A feed that a worker runs.
+
+    ``state_partition`` isolates its shards from those of other feeds; ``process`` names the process of its own that it
+    shares with the feeds that name the same.
+    """
 
     setup: FeedSetup
     source: Source
@@ -80,6 +84,7 @@ class Feed:
     state_partition: int | None = None
     reject_retention_days: int = 30
     expected_every_secs: int | None = None
+    process: str = ""
 
     @property
     def name(self) -> str:

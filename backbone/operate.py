@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 
 from backbone import end_points
@@ -19,13 +20,23 @@ FEED: Final = ("organisation", "feed")
 
 
 def application(
-    organisation: str, reporter: Reporter, shards: Sequence[Shard], lease_changes: Callable[[], int]
-) -> Starlette:
-    """Return the end points over a running worker."""
+    organisation: str, reporter: Reporter, shards: Sequence[Shard], lease_changes: Callable[[], int],
+    others: Callable[[], Iterable[str]] = tuple,
+) -> Starlette:  # fmt: skip
+    """Return the end points over a running worker; ``others`` are figures of its processes, as Prometheus text."""
     registry = CollectorRegistry()
-    registry.register(Figures(organisation, reporter, shards, lease_changes))
+    registry.register(Together(Figures(organisation, reporter, shards, lease_changes), others))
     ProcessCollector(registry=registry)
     return end_points.application(lambda verbose: readiness(reporter.look(), verbose=verbose), registry)
+
+
+def figures(
+    organisation: str, reporter: Reporter, shards: Sequence[Shard], lease_changes: Callable[[], int]
+) -> Callable[[], str]:
+    """Return a function that returns a worker's figures as Prometheus text."""
+    registry = CollectorRegistry()
+    registry.register(Figures(organisation, reporter, shards, lease_changes))
+    return lambda: generate_latest(registry).decode()
 
 
 def readiness(sights: Sequence[Sight], *, verbose: bool = False) -> Readiness:
@@ -152,6 +163,29 @@ class Figures:
             if old:
                 oldest.add_metric(labels, min(old) / 1_000)
         yield from (waiting, held, success, lag, rejects, oldest)
+
+
+class Together:
+    """A collector of a worker's own figures and of those that its processes told it of their feeds."""
+
+    def __init__(self, own: Figures, others: Callable[[], Iterable[str]]) -> None:
+        """Take both; where both tell of the same, the worker's own word counts."""
+        self._own = own
+        self._others = others
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every figure, each under its name once."""
+        found = {metric.name: metric for metric in self._own.collect()}
+        told = {(sample.name, *sorted(sample.labels.items())) for metric in found.values() for sample in metric.samples}
+        for text in self._others():
+            for family in text_string_to_metric_families(text):
+                known = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                for sample in family.samples:
+                    place = (sample.name, *sorted(sample.labels.items()))
+                    if "feed" in sample.labels and place not in told:
+                        told.add(place)
+                        known.samples.append(sample)
+        return found.values()
 
 
 def _summed(parts: Iterable[dict[str, int]]) -> dict[str, int]:

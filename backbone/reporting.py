@@ -49,9 +49,12 @@ class Reporter:
 
     def __init__(
         self, connection: KafkaConnection, broker: KafkaBroker, topic: str, shards: Sequence[Shard],
-        runs: Callable[[Shard], bool],
+        runs: Callable[[Shard], bool], kept: Callable[[Shard], tuple[Reason, float] | None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """Take every configured shard; ``runs`` says whether one runs here now."""
+        """Take every configured shard; ``runs`` says whether one runs here now.
+
+        ``kept`` says why one does not run that a process of ours should run, and for how many seconds.
+        """
         self.waits = Waits()
         """What the worker as a whole waits for, and every shard with it."""
         self.lease_waits = Waits()
@@ -61,6 +64,7 @@ class Reporter:
         self._topic = topic
         self._shards = shards
         self._runs = runs
+        self._kept = kept
         self._board = Board()
         self._started_ms = _now_ms()
         self._ran_since: dict[str, float] = {}
@@ -85,6 +89,10 @@ class Reporter:
             status.rivalled(self._board.rival(status.deployment, status.feed, status.shard, began), now_ms)
             return Sight(status, status.verdict(now_ms), ours=True, told=True)
         self._ran_since.pop(shard.key, None)
+        if (kept := self._kept(shard)) is not None:
+            status.beat_ms = now_ms
+            status.blocked(kept, now_ms)
+            return Sight(status, status.verdict(now_ms), ours=True, told=True)
         known = self._board.newest(status.deployment, status.feed, status.shard)
         if known is None:
             seen = replace(status, beat_ms=self._started_ms, since_ms=self._started_ms)

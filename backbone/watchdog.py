@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from backbone.errors import EXIT_FATAL
+from backbone.errors import EXIT_HUNG
 
 STALLED_LOOP_SECS: Final = 5.0
 ALIVE_FILE: Final = "BACKBONE_ALIVE_FILE"
@@ -51,4 +51,4 @@ class Watchdog:
                 Path(alive).touch()
             if time.monotonic() - self._beat > STALLED_LOOP_SECS + 1.0:
                 log.critical("worker.hung", code="worker.hung", feeds=self._busy_with())
-                os._exit(EXIT_FATAL)
+                os._exit(EXIT_HUNG)

@@ -7,7 +7,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -22,9 +22,10 @@ from backbone.kafka.lease import Lease
 from backbone.kafka.producer import UNREACHABLE
 from backbone.kafka.readers import TopicRecord
 from backbone.kafka.stable_offsets import watch_stable_offsets
+from backbone.processes import Processes, parent_is_gone, tell
 from backbone.reporting import Reporter
 from backbone.shard import Barrier, Shard
-from backbone.stopping import Stopping
+from backbone.stopping import WITHIN_SECS, Stopping
 from backbone.waiting import Reason, Wait
 from backbone.watchdog import Watchdog
 from backbone.worker_settings import WorkerSettings, placed
@@ -35,6 +36,8 @@ STOP_DEADLINE_SECS: Final = 4.0
 CUT_DEADLINE_SECS: Final = 2.0
 LEAVE_DEADLINE_SECS: Final = 4.0
 BACKOFF_SECS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
+WATCHER_WITHIN_SECS: Final = 9.5
+"""For a worker that waits for processes of its own, each of which has its bound."""
 LASTING_SECS: Final = 5.0
 """A membership that lasted so long had been well."""
 JOIN_PATIENCE_SECS: Final = 4.0
@@ -57,18 +60,13 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._settings = settings
         self._broker = KafkaBroker(settings.connection, settings.topics, settings.written_topics())
-        self.shards: list[Shard] = []
-        for feed in settings.feeds:
-            for shard in feed.source.shards():
-                partition = placed(feed, shard, settings.state_partitions)
-                self.shards.append(self._shard(feed, shard, partition))
+        self.shards = self._shards_of(settings.own_feeds)
+        self._processes = settings.processes
         self.reporter = Reporter(
-            settings.connection,
-            self._broker,
-            settings.topics.status,
-            self.shards,
-            lambda shard: shard.key in self._tasks,
-        )
+            settings.connection, self._broker, settings.topics.status,
+            [*self.shards, *self._shards_of(settings.other_feeds)],
+            lambda shard: shard.key in self._tasks, self._kept,
+        )  # fmt: skip
         self.lease_changes = 0
         self.http_port = 0
         self._lease: Lease | None = None
@@ -77,14 +75,28 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
 
+    def _shards_of(self, feeds: Sequence[Feed]) -> list[Shard]:
+        return [
+            self._shard(feed, shard, placed(feed, shard, self._settings.state_partitions))
+            for feed in feeds
+            for shard in feed.source.shards()
+        ]
+
+    def _kept(self, shard: Shard) -> tuple[Reason, float] | None:
+        return None if self._processes is None else self._processes.trouble(shard.feed.process)
+
     def _shard(self, feed: Feed, shard: str, partition: int) -> Shard:
         async def confirm() -> bool:
             return self._lease is not None and await self._lease.confirm(partition)
 
-        return Shard(
+        made = Shard(
             feed, shard, self._broker, state_partition=partition, confirm=confirm, worker=self.name,
             deployment=self._settings.deployment,
         )  # fmt: skip
+        before = None if self._settings.supervised is None else self._settings.supervised.reason
+        if before is not None:  # what ended the process before this one stays its trouble until something goes well
+            made.status.stalled(before.code, before.waits_for, before.to_do, int(time.time() * 1_000))
+        return made
 
     async def run(self) -> int:
         """Work until asked to stop; return the exit code: 0, or 4 or 5 when every feed has failed for good."""
@@ -92,7 +104,7 @@ class Worker:
         watchdog.start()
         end_points = None
         try:
-            with Stopping(self._asked_to_stop):
+            with Stopping(self._asked_to_stop, WITHIN_SECS if self._processes is None else WATCHER_WITHIN_SECS):
                 if self._settings.http is not None:
                     end_points = await self._serve(self._settings.http)
                 await self._run()
@@ -102,16 +114,20 @@ class Worker:
             watchdog.stop()
         failed = [shard for shard in self.shards if shard.status.ended]
         log.info("worker.stopped", worker=self.name, failed=len(failed))
-        if not failed or len(failed) < len(self.shards):
+        ended = set() if self._processes is None else {child.ended or 0 for child in self._processes.children.values()}
+        if len(failed) < len(self.shards) or 0 in ended or not (failed or ended):
             return 0
-        denied = all(shard.status.stalled_code in DENIED for shard in failed)
+        denied = all(shard.status.stalled_code in DENIED for shard in failed) and ended <= {EXIT_DENIED}
         return EXIT_DENIED if denied else EXIT_FATAL
 
     async def _serve(self, address: str) -> Any:
         from backbone.end_points import EndPoints  # noqa: PLC0415 - a web server only for who wants one
         from backbone.operate import application  # noqa: PLC0415
 
-        serving = application(self._settings.organisation, self.reporter, self.shards, lambda: self.lease_changes)
+        others = (lambda: ()) if self._processes is None else self._processes.metrics
+        serving = application(
+            self._settings.organisation, self.reporter, self.shards, lambda: self.lease_changes, others
+        )
         end_points = EndPoints(address, serving)
         await end_points.start()
         self.http_port = end_points.port
@@ -128,12 +144,15 @@ class Worker:
                 watch_stable_offsets(
                     self._settings.connection, self.reporter.written_topics, self.reporter.readers_wait
                 ),
-                self._stop_when_done(), self._stopping.wait(),
+                self._stop_when_done(), self._stopping.wait(), *self._with_others(),
             )
         ]  # fmt: skip
         try:
             await asyncio.wait(background, return_when=asyncio.FIRST_COMPLETED)
-            await self._stop_shards(STOP_DEADLINE_SECS)
+            stopping = [self._stop_shards(STOP_DEADLINE_SECS)]
+            if self._processes is not None:
+                stopping.append(self._processes.stop())
+            await asyncio.gather(*stopping)
             if any(shard.status.ended for shard in self.shards):
                 await self.reporter.farewell()
         finally:
@@ -143,6 +162,23 @@ class Worker:
         for task in background:
             if task.done() and not task.cancelled():
                 task.result()  # what ended it is what ends us: nothing of a worker may be missing in silence
+
+    def _with_others(self) -> Iterator[Coroutine[Any, Any, object]]:
+        """Yield the work that processes of ours, or one that watches us, make."""
+        if self._processes is not None:
+            yield self._watch_processes(self._processes)
+        supervised = self._settings.supervised
+        if supervised is None:
+            return
+        yield parent_is_gone()
+        if supervised.figures:
+            from backbone.operate import figures  # noqa: PLC0415 - the client of Prometheus only for who wants figures
+
+            yield tell(figures(self._settings.organisation, self.reporter, self.shards, lambda: self.lease_changes))
+
+    async def _watch_processes(self, processes: Processes) -> None:
+        await processes.run()
+        await self._stopping.wait()  # what they ended with is looked at where the other feeds are
 
     def stop(self) -> None:
         """Ask the worker to end after the transactions in hand."""
@@ -155,7 +191,9 @@ class Worker:
     async def _live(self) -> None:
         if self._settings.fit is not None:
             await self._until_fit(self._settings.fit)
-        await self._hold_lease()
+        if self.shards:
+            await self._hold_lease()
+        await self._stopping.wait()
 
     async def _until_fit(self, fit: Callable[[], Awaitable[None]]) -> None:
         """Wait for the broker with back-off; one-shot runs give up at once."""
@@ -257,6 +295,8 @@ class Worker:
         """End the worker when every shard has failed for good, or, with ``once``, has handed over what was ready."""
         while True:
             await asyncio.sleep(0.05)
+            if self._processes is not None and not self._processes.done:
+                continue
             failed = all(shard.status.ended for shard in self.shards)
             done = all(shard.caught_up.is_set() or shard.status.ended or shard.feed.paused for shard in self.shards)
             if failed or (self._settings.once and done):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from backbone.feed import STATE_PARTITIONS, Feed, ServiceTopics
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.partitioning import partition_of
+from backbone.processes import Processes, Supervised
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,8 @@ class WorkerSettings:
 
     ``once`` ends it when every feed has caught up. ``http`` is where it serves its end points. ``fit`` is awaited
     before it begins: it raises UnreachableError while the broker is away, and another error where nothing may run.
+    ``process`` keeps it to the feeds of one process, "" being those that name none, and None all feeds; ``processes``
+    are the others, which it then starts and watches. ``supervised`` is set where another process has started this one.
     """
 
     organisation: str
@@ -24,6 +27,20 @@ class WorkerSettings:
     state_partitions: int = STATE_PARTITIONS
     http: str | None = None
     fit: Callable[[], Awaitable[None]] | None = None
+    process: str | None = None
+    processes: Processes | None = None
+    supervised: Supervised | None = None
+
+    @property
+    def own_feeds(self) -> tuple[Feed, ...]:
+        """Return the feeds that run in this process."""
+        return tuple(feed for feed in self.feeds if self.process is None or feed.process == self.process)
+
+    @property
+    def other_feeds(self) -> tuple[Feed, ...]:
+        """Return the feeds that run in the processes that this one watches."""
+        watched = () if self.processes is None else self.processes.feeds
+        return tuple(feed for feed in self.feeds if feed.process in watched)
 
     @property
     def topics(self) -> ServiceTopics:
@@ -32,15 +49,15 @@ class WorkerSettings:
 
     @property
     def lease_group(self) -> str:
-        """Return the name of the group: two deployments of one organisation do not share shards."""
+        """Return the name of the group: neither two deployments nor two processes of one share shards."""
         middle = "" if self.deployment == "default" else f".{self.deployment}"
-        return f"{self.organisation}.backbone.lease{middle}"
+        return f"{self.organisation}.backbone.lease{middle}" + (f".process.{self.process}" if self.process else "")
 
     def written_topics(self) -> tuple[str, ...]:
         """Return every topic that shards write to."""
         topics = self.topics
         names = [topics.state, topics.receipts, topics.rejects]
-        return tuple(dict.fromkeys([*names, *(name for feed in self.feeds for name in feed.setup.event_topics)]))
+        return tuple(dict.fromkeys([*names, *(name for feed in self.own_feeds for name in feed.setup.event_topics)]))
 
 
 def placed(feed: Feed, shard: str, partitions: int) -> int:

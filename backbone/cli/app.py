@@ -1,7 +1,7 @@
 """The command `backbone`: groups are loaded when they are asked for, and errors become one line and an exit code.
 
 Exit codes: 0 done; 1 problems found; 2 usage or configuration; 3 a dependency is unreachable; 4 refused by policy;
-5 fatal, do not restart blindly; 130 interrupted.
+5 fatal, do not restart blindly; 6 hung, restart it; 130 interrupted.
 """
 
 import asyncio

@@ -13,9 +13,10 @@ from backbone.board import Board
 from backbone.cli import output
 from backbone.cli.deployment import HERE, Config
 from backbone.config import Deployment, load
-from backbone.errors import UnreachableError
+from backbone.errors import ConfigurationError, UnreachableError
 from backbone.logs import configure_logging
 from backbone.moments import epoch_ms
+from backbone.problems import did_you_mean
 from backbone.status import WORST_FIRST, ShardStatus
 
 ANSWER_SECS: Final = 4.0
@@ -23,8 +24,9 @@ RECENT_MS: Final = 15_000
 
 
 async def run(
-    *, config: Config = HERE, once: bool = False, http: str | None = None, log_json: bool | None = None
-) -> int:
+    *, config: Config = HERE, once: bool = False, http: str | None = None, process: str | None = None,
+    log_json: bool | None = None,
+) -> int:  # fmt: skip
     """Run every feed until stopped; SIGTERM ends after the transactions in hand, within ten seconds.
 
     Parameters
@@ -35,18 +37,33 @@ async def run(
         End when everything that lies ready has its receipt.
     http
         Serve /livez, /readyz and /metrics at HOST:PORT.
+    process
+        Run only the feeds that name this process; without it, all of them, those in processes of their own.
     log_json
         JSON log lines; by default when standard error is no terminal.
     """
+    from backbone.processes import Processes, Supervised  # noqa: PLC0415
     from backbone.provisioning import ensure_fit_to_run  # noqa: PLC0415 - the clients are loaded when they are needed
     from backbone.stopping import end_process  # noqa: PLC0415
     from backbone.worker import run_worker  # noqa: PLC0415
 
-    configure_logging(json=not sys.stderr.isatty() if log_json is None else log_json)
+    as_json = not sys.stderr.isatty() if log_json is None else log_json
+    configure_logging(json=as_json)
     deployment = load(config)
+    named = deployment.processes()
+    if process is not None and process not in named:
+        message = f"no feed names the process {process!r}"
+        raise ConfigurationError(message, code="config.no-process", guidance=did_you_mean(process, list(named)))
     settings = replace(
-        deployment.worker_settings(once=once), http=http, fit=lambda: ensure_fit_to_run(deployment)
+        deployment.worker_settings(once=once), http=http, process=process, fit=lambda: ensure_fit_to_run(deployment),
+        supervised=Supervised.from_environment(),
     )  # fmt: skip
+    if named and process is None:
+        arguments = ["run", "--config", str(config), *(["--once"] if once else []),
+                     "--log-json" if as_json else "--no-log-json"]  # fmt: skip
+        command = [sys.executable, "-m", "backbone", *arguments]
+        processes = Processes(command, named, once=once, figures=http is not None)
+        settings = replace(settings, process="", processes=processes)
     code = await run_worker(settings)
     end_process(code)
     return code

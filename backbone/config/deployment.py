@@ -86,6 +86,14 @@ class Deployment:
         remedy = did_you_mean(name, [feed.name for feed in self.feeds])
         raise ConfigurationError(f"there is no feed {name!r}", code="config.no-feed", guidance=remedy)
 
+    def processes(self) -> dict[str, tuple[str, ...]]:
+        """Return the feeds of each process that feeds name for themselves."""
+        named: dict[str, tuple[str, ...]] = {}
+        for feed in self.feeds:
+            if feed.model.process is not None:
+                named[feed.model.process] = (*named.get(feed.model.process, ()), feed.name)
+        return named
+
     def worker_settings(self, *, once: bool = False) -> WorkerSettings:
         """Return what a worker needs to run every feed."""
         return WorkerSettings(
@@ -111,6 +119,7 @@ class Deployment:
             state_partition=feed.model.state_partition,
             reject_retention_days=self.model.topics.rejects.retention_days,
             expected_every_secs=feed.model.expected_every_secs,
+            process=feed.model.process or "",
         )
 
 

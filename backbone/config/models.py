@@ -94,6 +94,7 @@ class FeedModel(Strict):
     on_reject: Literal["continue", "hold_case"] = "continue"
     state_partition: Annotated[int, Field(ge=0, lt=STATE_PARTITIONS)] | None = None
     expected_every_secs: Annotated[int, Field(ge=1)] | None = None
+    process: FeedName | None = None
     paused: bool = False
 
 

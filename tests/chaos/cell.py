@@ -14,7 +14,7 @@ from tests.chaos.workload import Ground, Workload
 from tests.chaos.workloads import WORKLOADS
 
 STOP_SECS: Final = 15.0
-STRUCK: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, 0, 5})
+STRUCK: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, 0, 6})
 """How a process may end that faults strike: killed, asked to stop before or after it could hear it, ended by its own
 watchdog after it was frozen. Whatever else ends one is its own doing."""
 ROOT: Final = Path(__file__).parents[2]

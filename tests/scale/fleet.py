@@ -41,12 +41,12 @@ class Arrivals:
         now = time.monotonic()
         return {feed: max(later - earlier for earlier, later in pairwise([*at, now])) for feed, at in moments.items()}
 
-    def latencies(self, feeds: Sequence[str], since: float) -> list[float]:
-        """Return the seconds from written to receipt of the documents that feeds got after a moment."""
+    def latencies(self, feeds: Sequence[str], since: float, until: float) -> list[float]:
+        """Return the seconds from written to receipt of the documents that feeds got within a time."""
         return [
             self.arrived[place] - at
             for place, at in self.written.items()
-            if place[0] in feeds and at >= since and place in self.arrived
+            if place[0] in feeds and since <= at < until and place in self.arrived
         ]
 
     @property
@@ -73,8 +73,8 @@ class Fleet:
         for name in feeds:
             (folder / name).mkdir(parents=True)
         listed = "".join(
-            f"\n  - {{name: {name}, adapter: symology, {more} source: {{type: files, url: {name}, pattern: '*.csv',"
-            " ready_after_secs: 0, poll_interval_secs: 0.1, after: move}}"
+            f"\n  - {{name: {name}, {more if 'adapter:' in more else f'adapter: symology, {more}'} source: {{type: files,"
+            f" url: {name}, pattern: '*.csv', ready_after_secs: 0, poll_interval_secs: 0.1, after: move}}}}"
             for name, more in feeds.items()
         )
         path = folder / "backbone.yaml"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +35,9 @@ class Move:
 
 
 @asynccontextmanager
-async def trickling(made: Fleet, every_secs: float) -> AsyncIterator[None]:
+async def trickling(made: Fleet, every_secs: float, feeds: Sequence[str] = ()) -> AsyncIterator[None]:
     """Let small documents come for a while; afterwards wait until each has its receipt."""
-    writing = asyncio.create_task(made.trickle(every_secs))
+    writing = asyncio.create_task(made.trickle(every_secs, feeds))
     try:
         yield
     finally:
@@ -68,10 +68,10 @@ async def moved(place: Place, happens: Callable[[Fleet], Awaitable[object]], *, 
         return Move(max(gaps.values()), await wrong_with(made))
 
 
-async def running(made: Fleet, within_secs: float = 120.0) -> None:
+async def running(made: Fleet, feeds: Sequence[str] = (), within_secs: float = 120.0) -> None:
     """Wait until every feed has a receipt and every worker has been given its part."""
     async with asyncio.timeout(within_secs):
-        while {feed for feed, _ in made.arrivals.arrived} != set(made.feeds) or not all(
+        while {feed for feed, _ in made.arrivals.arrived} != set(feeds or made.feeds) or not all(
             "lease.assigned" in made.log(worker) for worker in made.workers
         ):
             await asyncio.sleep(0.05)
