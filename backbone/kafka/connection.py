@@ -24,6 +24,13 @@ class KafkaConnection:
     certificate_file: Path | None = None
     key_file: Path | None = None
 
+    @property
+    def principal(self) -> str:
+        """Return as whom we sign in, for messages: a user name, a certificate's file, or nothing."""
+        if self.username is not None:
+            return self.username
+        return "" if self.certificate_file is None else f"the certificate {self.certificate_file.name}"
+
     def ssl_context(self) -> SSLContext | None:
         """Return a verifying context where the protocol asks for TLS."""
         if self.security_protocol not in {"SSL", "SASL_SSL"}:

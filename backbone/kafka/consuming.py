@@ -16,6 +16,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from backbone.errors import TransientError
 from backbone.kafka import fetching
 from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.diagnosis import explained
 from backbone.kafka.producer import classified
 
 POLL_MS: Final = 200
@@ -36,6 +37,10 @@ class Partitions(Protocol):
 
     def assigned(self, places: Sequence[Place]) -> None:
         """Take partitions; their records come from the committed position on."""
+        ...
+
+    async def prepare(self) -> None:
+        """Get ready for partitions that were just assigned; nothing of them is offered before it returns."""
         ...
 
     async def revoking(self, places: Sequence[Place]) -> None:
@@ -76,6 +81,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Prepare; ``begin`` is where a group without a position starts: ``earliest`` or ``latest``."""
         self.assignment: frozenset[Place] = frozenset()
         self.joined = False
+        self._connection = connection
+        self._fresh = False
         self._pattern = pattern
         self._partitions = partitions
         self._paused: set[Place] = set()
@@ -107,7 +114,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._client.subscribe(pattern=self._pattern, listener=self)
             await self._loop(stopping, until_caught_up=until_caught_up)
         except (KafkaError, AssertionError) as error:
-            raise classified(error) from error
+            raise await explained(error, self._connection) from error
         finally:
             try:
                 await asyncio.wait_for(asyncio.shield(self._client.stop()), STOP_DEADLINE_SECS)
@@ -121,6 +128,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 # fetching more now would only pile up, and pausing throws away what the client has fetched already
                 await asyncio.sleep(PLENTY_PAUSE_SECS)
             self._pause()
+            while self._fresh:
+                await self._begin_reading()
             fetched = await self._client.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
             for place, records in fetched.items():
                 if (place.topic, place.partition) in self.assignment:
@@ -142,6 +151,13 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if end is None or await self._client.position(partition) < end:
                 return False
         return True
+
+    async def _begin_reading(self) -> None:
+        """Let records of newly assigned partitions come, once whoever works on them is ready."""
+        self._fresh = False
+        await self._partitions.prepare()
+        if not self._fresh:  # or else they were assigned anew meanwhile, and rest again
+            self._client.resume(*(TopicPartition(*place) for place in self.assignment))
 
     def _pause(self) -> None:
         """Stop fetching partitions whose work has piled up; go on with those where it went down."""
@@ -168,12 +184,22 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             log.warning("subscriber.commit-refused", partitions=len(positions))
             return
         except (KafkaError, TimeoutError) as error:
-            mapped = classified(error)
+            mapped = classified(error, self._connection.principal)
             if not isinstance(mapped, TransientError):
                 raise
             log.warning("subscriber.commit-failed", error=type(error).__name__)
             return
         self._partitions.committed(positions)
+
+    @property
+    def connected(self) -> bool:
+        """Say whether the group's coordinator answered within the session's time-out."""
+        return self._client is not None and self._client._coordinator.coordinator_id is not None
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """Return the topics that there are to read: those that exist, are wanted and may be known of."""
+        return frozenset(() if self._client is None else self._client.subscription())
 
     def ends(self) -> dict[Place, int]:
         """Return the end of each partition, as the last fetch saw it."""
@@ -191,9 +217,12 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._paused -= set(places)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Begin with partitions."""
+        """Begin with partitions: they rest until ``prepare`` has returned."""
         places = [(place.topic, place.partition) for place in assigned]
+        if assigned:
+            self._client.pause(*assigned)
         self.assignment = frozenset(places)
-        self.joined = True
+        self._paused = set()
+        self.joined = self._fresh = True
         self._partitions.assigned(sorted(places))
         log.info("subscriber.assigned", partitions=len(places))

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from backbone.errors import ConfigurationError
 from backbone.kafka.admin import admin
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.producer import classified
+from backbone.kafka.diagnosis import explained
 from backbone.kafka.readers import From
 
 
@@ -65,7 +65,7 @@ async def _member(connection: KafkaConnection, group: str | None) -> AsyncIterat
         await consumer.start()
         yield consumer
     except KafkaError as error:
-        raise classified(error) from error
+        raise await explained(error, connection) from error
     finally:
         await consumer.stop()
 

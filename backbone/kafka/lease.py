@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from backbone.errors import BackboneError
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.producer import classified
+from backbone.kafka.diagnosis import explained
 
 SESSION_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_MS: Final = 1_000
@@ -143,7 +143,7 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
                 await client.getmany(timeout_ms=POLL_MS)  # nothing comes, as all is paused; errors surface here
             raise self._failure
         except (KafkaError, AssertionError) as error:
-            raise classified(error) from error
+            raise await explained(error, self._connection) from error
         finally:
             self._client = None
             self.partitions = frozenset()

@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError
 from backbone.errors import FatalError
 from backbone.kafka import fetching
 from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.diagnosis import explained
 from backbone.kafka.guards import DISCARD_DEADLINE_SECS
-from backbone.kafka.producer import classified
 from backbone.kafka.readers import consumer
 
 POLL_MS: Final = 200
@@ -38,7 +38,7 @@ class PartitionReader:
         try:
             await self._client.start()
         except (KafkaError, AssertionError) as error:
-            raise classified(error) from error
+            raise await explained(error, self._connection) from error
         self._client.assign([self._place])
         return self
 
@@ -63,7 +63,7 @@ class PartitionReader:
                 first = (await uncommitted.beginning_offsets([place]))[place]
                 end = (await uncommitted.end_offsets([place]))[place]
         except (KafkaError, AssertionError) as error:
-            raise classified(error) from error
+            raise await explained(error, self._connection) from error
         if offset is None:
             self._client.seek(place, first if begin == "earliest" else end)
             return
@@ -79,7 +79,7 @@ class PartitionReader:
         try:
             fetched = await self._client.getmany(self._place, timeout_ms=POLL_MS, max_records=most)
         except (KafkaError, AssertionError) as error:
-            raise classified(error) from error
+            raise await explained(error, self._connection) from error
         return fetched.get(self._place, ())  # type: ignore[no-any-return]  # aiokafka is not typed
 
     async def behind(self) -> int:

@@ -7,7 +7,7 @@ never used again, and the outcome of a commit is never guessed: whoever owns the
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -54,6 +54,7 @@ class TransactionalProducer:
         """Prepare; nothing is sent before ``start``."""
         guards.install()
         self.transactional_id = transactional_id
+        self._principal = connection.principal
         self._producer = AIOKafkaProducer(
             **connection.options(),
             transactional_id=transactional_id,
@@ -75,7 +76,7 @@ class TransactionalProducer:
             await asyncio.wait_for(self._producer.start(), START_DEADLINE_SECS)
         except BaseException as error:
             await self.discard()
-            raise classified(error) from error
+            raise classified(error, self._principal) from error
 
     async def publish(self, batches: Batches, recorded_at: str) -> None:
         """Commit one transaction; ``recorded_at`` (RFC 3339) becomes the events' ``ce_recordedtime``.
@@ -87,7 +88,7 @@ class TransactionalProducer:
             await self._publish(batches, recorded_at)
         except BaseException as error:
             await self.discard()
-            raise classified(error) from error
+            raise classified(error, self._principal) from error
 
     async def _publish(self, batches: Batches, recorded_at: str) -> None:
         producer = self._producer
@@ -142,8 +143,11 @@ def _parts(messages: Sequence[bytes], frame_bytes: int) -> Iterator[Sequence[byt
     yield part
 
 
-def classified(error: BaseException) -> BaseException:
-    """Return the error that says what to do about a client's error; cancellation and ours pass unchanged."""
+def classified(error: BaseException, principal: str = "") -> BaseException:
+    """Return the error that says what to do about a client's error; cancellation and ours pass unchanged.
+
+    ``principal`` is as whom we signed in: what is denied or refused is said of somebody.
+    """
     if isinstance(error, BackboneError | asyncio.CancelledError | KeyboardInterrupt | SystemExit):
         return error
     cause = error
@@ -152,21 +156,35 @@ def classified(error: BaseException) -> BaseException:
     name = type(cause).__name__
     for kind, code, text, guidance in _CLASSES:
         if isinstance(error, kind) or isinstance(cause, kind):
-            return _MADE[code](text.format(name=name), code=code, guidance=guidance)
+            denied = _denied(one for one in (error, cause) if isinstance(one, kind))
+            said = text.format(name=name, denied=denied, whom=f" to {principal}" if principal else "")
+            return _MADE[code](said, code=code, guidance=guidance)
     if isinstance(error, KafkaError | TimeoutError | AssertionError):
         return TransientError(f"the transaction failed with {name}; its state will be read again", code="broker.failed")
     return error
 
 
+def _denied(errors: Iterable[BaseException]) -> str:
+    """Return the topics, the group or the id that a denial names, or nothing."""
+    for error in errors:
+        for argument in error.args:
+            if isinstance(argument, str):
+                return f" {argument}"
+            if isinstance(argument, set | frozenset | list | tuple) and argument:
+                return " " + ", ".join(sorted(map(str, argument)))
+    return ""
+
+
 _CLASSES: Final[tuple[tuple[type[BaseException], str, str, str], ...]] = (
     (ProducerFenced, "feed.fenced", "another process took over the transactional id, or it timed out",
      "one worker at a time owns a shard; if this repeats, look for a second deployment with the same names"),
-    (TransactionalIdAuthorizationFailed, "broker.transactional-id-denied", "the broker denies our transactional id",
+    (TransactionalIdAuthorizationFailed, "broker.transactional-id-denied",
+     "the broker denies{whom} the transactional id{denied}",
      "grant WRITE and DESCRIBE on the transactional ids with the organisation's prefix"),
-    (GroupAuthorizationFailedError, "broker.group-denied", "the broker denies the consumer group",
+    (GroupAuthorizationFailedError, "broker.group-denied", "the broker denies{whom} the consumer group{denied}",
      "grant READ on the group to the principal that the subscriber signs in as"),
-    (TopicAuthorizationFailedError, "broker.topic-denied", "the broker denies a topic",
-     "grant WRITE and DESCRIBE on the topics with the organisation's prefix"),
+    (TopicAuthorizationFailedError, "broker.topic-denied", "the broker denies{whom} the topic{denied}",
+     "grant READ on it to whoever reads it, WRITE and DESCRIBE to whoever writes it"),
     (InvalidTransactionTimeout, "broker.transaction-timeout", "the broker's transaction.max.timeout.ms is too low",
      f"raise it to at least {TRANSACTION_TIMEOUT_MS}"),
     (UnknownTopicOrPartitionError, "topic.missing", "a topic or a partition is missing",

@@ -170,7 +170,6 @@ class Lane:
             state.append(positions.opened(record.offset, record.key))
             log.warning("event.dead", letter=letter_id(self.place, record.offset), code=code)
             return
-        around.tally.handled += 1
         for topic, packed, key in outputs:
             self._add_packed(batches, topic, packed, key)
 

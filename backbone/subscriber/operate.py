@@ -1,9 +1,8 @@
 """What a running subscriber tells: `/livez`, `/readyz` and `/metrics`. Never a value of an event."""
 
 import asyncio
-import time
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,22 +14,53 @@ from starlette.routing import Route
 from uvicorn import Config, Server
 
 from backbone.errors import ConfigurationError
-from backbone.subscriber.runtime import Runtime
+from backbone.subscriber.work import Place, Tally
 
 LABELS: Final = ("subscriber",)
 
 
-class Figures:
-    """A collector of Prometheus over a running subscriber."""
+class Watched(Protocol):
+    """What the end points tell of: a subscriber or a transform."""
 
-    def __init__(self, name: str, runtime: Runtime) -> None:
+    name: str
+    tally: Tally
+
+    @property
+    def trouble(self) -> str:
+        """Return the code of why it cannot do its work, or nothing when it can."""
+        ...
+
+    @property
+    def open_letters(self) -> int:
+        """Return how many dead letters are not settled."""
+        ...
+
+    @property
+    def delay_secs(self) -> float:
+        """Return the age of the oldest event that is not done."""
+        ...
+
+    @property
+    def oldest_waiting_secs(self) -> float:
+        """Return for how long the case that is held back longest has been."""
+        ...
+
+    def lag(self) -> Mapping[Place, int]:
+        """Return how many offsets each partition is behind its end."""
+        ...
+
+
+class Figures:
+    """A collector of Prometheus over a running subscriber or transform."""
+
+    def __init__(self, watched: Watched) -> None:
         """Take what is looked at when somebody asks."""
-        self._name = name
-        self._runtime = runtime
+        self._name = watched.name
+        self._watched = watched
 
     def collect(self) -> Iterable[Metric]:
         """Yield every figure as it is now."""
-        runtime, tally = self._runtime, self._runtime.engine.tally
+        watched, tally = self._watched, self._watched.tally
         for name, text, count in (
             ("handled", "Events that every handler has taken", tally.handled),
             ("ignored", "Events that no handler asked for", tally.ignored),
@@ -45,19 +75,16 @@ class Figures:
         lag = GaugeMetricFamily(
             "backbone_subscriber_lag_records", "Offsets behind the end", labels=[*LABELS, "topic", "partition"]
         )
-        for (topic, partition), behind in runtime.lag().items():
+        for (topic, partition), behind in watched.lag().items():
             lag.add_metric([self._name, topic, str(partition)], behind)
         yield lag
-        behind_secs = time.time() - tally.last_timestamp_ms / 1_000 if any(runtime.lag().values()) else 0.0
-        yield self._gauge(
-            "backbone_subscriber_delay_seconds", "Age of the last event handled while behind", behind_secs
-        )
-        oldest = runtime.engine.oldest_waiting_secs
-        yield self._gauge(
-            "backbone_subscriber_oldest_waiting_seconds", "For how long a case has been held back", oldest
-        )
-        yield self._gauge("backbone_subscriber_open_letters", "Dead letters that are not settled", len(runtime.open))
-        yield self._gauge("backbone_subscriber_ready", "1 while it can do its work", float(runtime.ready))
+        for name, text, value in (
+            ("delay_seconds", "Age of the oldest event that was read and is not done", watched.delay_secs),
+            ("oldest_waiting_seconds", "For how long a case has been held back", watched.oldest_waiting_secs),
+            ("open_letters", "Dead letters that are not settled", watched.open_letters),
+            ("ready", "1 while it can do its work", float(not watched.trouble)),
+        ):
+            yield self._gauge(f"backbone_subscriber_{name}", text, value)
 
     def _counter(self, name: str, text: str, count: float) -> Metric:
         family = CounterMetricFamily(name, text, labels=LABELS)
@@ -70,18 +97,18 @@ class Figures:
         return family
 
 
-def application(name: str, runtime: Runtime) -> Starlette:
-    """Return the end points over a running subscriber."""
+def application(watched: Watched) -> Starlette:
+    """Return the end points over a running subscriber or transform."""
     registry = CollectorRegistry()
-    registry.register(Figures(name, runtime))
+    registry.register(Figures(watched))
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
-        if runtime.ready:
+        code = watched.trouble
+        if not code:
             return JSONResponse({"status": "ready"})
-        code = runtime.engine.stalled or "subscriber.starting"
         problem = {"type": "about:blank", "title": "not ready", "status": 503, "code": code}
         return JSONResponse(problem, 503, media_type="application/problem+json")
 
@@ -92,13 +119,13 @@ def application(name: str, runtime: Runtime) -> Starlette:
 
 
 class EndPoints:
-    """Serve the end points on ``host:port`` while a subscriber runs."""
+    """Serve the end points on ``host:port``."""
 
-    def __init__(self, address: str, name: str, runtime: Runtime) -> None:
+    def __init__(self, address: str, watched: Watched) -> None:
         """Prepare; nothing listens yet."""
         host, _, port = address.rpartition(":")
         config = Config(
-            application(name, runtime), host=host, port=int(port), log_config=None, access_log=False, lifespan="off"
+            application(watched), host=host, port=int(port), log_config=None, access_log=False, lifespan="off"
         )
         self._server = Server(config)
         self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # signals are the subscriber's

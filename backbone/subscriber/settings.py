@@ -15,7 +15,8 @@ class Settings(BaseSettings):
     """Everything that a subscriber takes from its surroundings; times are seconds.
 
     ``organisation`` is who subscribes: dead letters go to ``<organisation>.dead.<subscriber>``. ``concurrency`` is how
-    many cases are handled at once. ``facts_without_hook`` says what becomes of a revocation, correction, merger or
+    many cases are handled at once. A partition with ``window_records`` or ``window_bytes`` read and not done is read no
+    further for now. ``facts_without_hook`` says what becomes of a revocation, correction, merger or
     erasure for which there is no handler: it is set aside for somebody to look at, or passed over.
     """
 
@@ -33,6 +34,7 @@ class Settings(BaseSettings):
     begin: Literal["earliest", "latest"] = "earliest"
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 1
     window_records: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    window_bytes: Annotated[int, Field(ge=1_048_576)] = 67_108_864
     tries: Annotated[int, Field(ge=1, le=100)] = 5
     first_wait_secs: Annotated[float, Field(ge=0)] = 0.5
     longest_wait_secs: Annotated[float, Field(ge=0)] = 30.0

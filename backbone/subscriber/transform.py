@@ -196,7 +196,7 @@ class Transform:
             raise FatalError(message, code="state.partitions-differ", guidance=guidance)
         return Surroundings(
             connection, self.positions_topic, self.dead_letter_topic,
-            Translator(routes, self._origin, self._emits, self._to),
+            Translator(routes, self._origin, self._emits, self._to, self.tally),
             counts, self.settings.begin, self.settings.after_dead == "park", self.tally,
         )  # fmt: skip
 

@@ -11,7 +11,10 @@ from backbone.event import Encoder, Origin, record_digest, record_key
 from backbone.packed import pack
 from backbone.subscriber.errors import HANDLER_FAILED, PermanentError, UnreadableError
 from backbone.subscriber.event import Event, check_type, header, validated
+from backbone.subscriber.intake import check_readable
 from backbone.subscriber.routes import Routes
+from backbone.subscriber.tracing import TRACE_ID, TraceId
+from backbone.subscriber.work import Tally
 from schemas.shared import Event as Data
 
 RECORDED: Final = "ce_recordedtime"
@@ -39,9 +42,12 @@ Function = Callable[[Event[Any]], Made]
 class Translator:
     """Give records to functions and encode what they return."""
 
-    def __init__(self, routes: Routes, origin: Origin, emits: Sequence[type[Data]], topics: Sequence[str]) -> None:
+    def __init__(
+        self, routes: Routes, origin: Origin, emits: Sequence[type[Data]], topics: Sequence[str], tally: Tally
+    ) -> None:
         """Take the functions by event type, who speaks in events of its own, and the topics that may be written to."""
         self._routes = routes
+        self._tally = tally
         self._topics = tuple(topics)
         self._origin = origin
         self._emits = tuple(emits)
@@ -50,6 +56,7 @@ class Translator:
 
     def translate(self, record: Any) -> tuple[Sequence[Packed], str]:
         """Return outputs, or none and the code with which the record is to be set aside."""
+        TRACE_ID.set(TraceId(record))
         try:
             return self._translated(record), ""
         except (PermanentError, UnreadableError) as error:
@@ -60,6 +67,8 @@ class Translator:
         except Exception as error:  # noqa: BLE001 - a pure function that failed fails again: the record is set aside
             _note(record, error, HANDLER_FAILED)
             return (), HANDLER_FAILED
+        finally:
+            TRACE_ID.set(...)
 
     def _translated(self, record: Any) -> list[Packed]:
         headers = record.headers
@@ -68,9 +77,11 @@ class Translator:
             event_type = header(headers, "ce_type")
             if event_type not in self._routes.by_type:
                 _refuse_unreadable(event_type, headers)
+            self._tally.ignored += 1
             return []
-        check_type(header(headers, "ce_type"), header(headers, "content-type"))
-        data, _ = validated(wanted[0].model, record.value)
+        check_readable(record, wanted)
+        data, has_unknown = validated(wanted[0].model, record.value)
+        self._tally.unknown_fields += has_unknown
         event = Event(data, record)
         outputs: list[Packed] = []
         position = 0
@@ -85,6 +96,7 @@ class Translator:
                     counts[type(one)] = index + 1
                     outputs.append(self._event(one, event, index, position))
                     position += 1
+        self._tally.handled += 1
         return outputs
 
     def _record(self, output: Output, event: Event[Any]) -> Packed:

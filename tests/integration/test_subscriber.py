@@ -2,87 +2,26 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
-from backbone.kafka.admin import TopicSpec, create_topics
-from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.readers import read_topics
-from backbone.packed import Message
 from backbone.subscriber import Event, PermanentError, Settings, Subscriber
 from backbone.subscriber.letters import open_letters, try_again, with_their_cases
 from backbone.testing.events import Publisher
 from schemas.servicerequests.v1 import StatusChanged
-
-PARTITIONS = 3
+from tests.integration.subscribers import changed, dead_letters, make_topics, number_of, publish, quick, running, until
 
 
 @pytest.fixture
 async def topic(broker: str, organisation: str) -> str:
     """Give an organisation's topic of service requests, and a dead-letter topic for ``s``."""
-    name = f"{organisation}.servicerequests.v1"
-    await create_topics(
-        KafkaConnection(broker), [TopicSpec(name, PARTITIONS, 1), TopicSpec(f"{organisation}.dead.s", 2, 1)]
-    )
-    return name
+    return await make_topics(broker, organisation, partitions=3)
 
 
 @pytest.fixture
 def settings(broker: str, organisation: str) -> Settings:
     """Give settings that try again at once."""
-    return Settings(bootstrap_servers=broker, organisation=organisation, first_wait_secs=0.01, longest_wait_secs=0.02)
-
-
-def changed(case: str, number: int = 0, **more: Any) -> StatusChanged:
-    content = {
-        "case_ref": case, "organisation": "E09000099", "occurred_at": "2031-06-14T08:05:00Z", "state": "open",
-        "service_code": str(number),
-    }  # fmt: skip
-    return StatusChanged.model_validate({**content, **more})
-
-
-async def publish(broker: str, messages: Iterable[tuple[str, Message]]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5)
-    await producer.start()
-    try:
-        sent = [
-            await producer.send(topic, value, key=key, headers=headers) for topic, (key, value, headers) in messages
-        ]
-        await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
-
-
-async def dead_letters(broker: str, organisation: str) -> list[tuple[str, str, str]]:
-    """Return kind, case and code of every record of the dead-letter topic."""
-    found = []
-    async for record in read_topics(KafkaConnection(broker), [f"{organisation}.dead.s"]):
-        headers = dict(record.headers)
-        found.append((headers["dead_kind"].decode(), (record.key or b"").decode(), headers["dead_code"].decode()))
-    return found
-
-
-@asynccontextmanager
-async def running(subscriber: Subscriber) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a subscriber until the block ends; an error of it is raised there."""
-    task = asyncio.create_task(subscriber.run())
-    await asyncio.sleep(0)
-    try:
-        await until(lambda: task.done() or subscriber.runtime.ready)
-        yield task
-    finally:
-        subscriber.app.exit()
-        await asyncio.wait_for(task, 30)
-
-
-async def until(condition: Any, secs: float = 30) -> None:
-    async with asyncio.timeout(secs):
-        while not condition():
-            await asyncio.sleep(0.02)
+    return quick(broker, organisation)
 
 
 async def test_every_event_of_every_case_comes_once_and_in_order(
@@ -96,9 +35,9 @@ async def test_every_event_of_every_case_comes_once_and_in_order(
 
     @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
-        if int(event.data.service_code or 0) % 7 == 0:
+        if number_of(event) % 7 == 0:
             await asyncio.sleep(0.001)
-        seen[event.subject].append(int(event.data.service_code or 0))
+        seen[event.subject].append(number_of(event))
 
     await subscriber.run(until_caught_up=True)
     assert sorted(seen) == sorted(f"c{number}" for number in range(50))
@@ -120,7 +59,7 @@ async def test_poison_anywhere_is_set_aside_and_parks_its_case_alone(
     subscriber = Subscriber("s", settings)
 
     def take(event: Event[StatusChanged]) -> None:
-        number = int(event.data.service_code or 0)
+        number = number_of(event)
         if number in {0, 45, 99}:
             raise PermanentError("no such case here", code="handler.unknown-case")
         handled.append(number)
@@ -130,7 +69,7 @@ async def test_poison_anywhere_is_set_aside_and_parks_its_case_alone(
 
     async def many(events: list[Event[StatusChanged]]) -> None:
         for event in events:  # a handler of batches undoes what it began when it fails
-            if int(event.data.service_code or 0) in {0, 45, 99}:
+            if number_of(event) in {0, 45, 99}:
                 take(event)
         for event in events:
             take(event)
@@ -162,7 +101,7 @@ async def test_a_failing_case_is_tried_again_and_holds_nobody_else_back(
             tries.append(event.id)
             if not open_up.is_set():
                 raise ConnectionError
-            order.append(int(event.data.service_code or 0))
+            order.append(number_of(event))
 
     async with running(subscriber):
         await until(lambda: subscriber.runtime.engine.tally.handled == 90 and len(tries) > 3)
@@ -185,7 +124,7 @@ async def test_a_dead_letter_is_tried_again_in_the_order_of_its_case(
 
     @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
-        number = int(event.data.service_code or 0)
+        number = number_of(event)
         if number in wrong:
             raise PermanentError("not yet")
         handled.append(number)

@@ -7,142 +7,40 @@ import re
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
-from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from backbone.embedded import EmbeddedKafka
 from backbone.embedded.broker import free_port
-from backbone.errors import FatalError, UnreachableError
+from backbone.errors import UnreachableError
 from backbone.kafka.admin import TopicSpec, create_topics
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.readers import read_topics
-from backbone.packed import Message
 from backbone.sample import sample_events
-from backbone.subscriber import Event, PermanentError, Settings, Subscriber
+from backbone.subscriber import Event, PermanentError, Subscriber
 from backbone.testing.events import Publisher
 from schemas.servicerequests.v1 import StatusChanged
+from tests.integration.subscribers import (
+    Children,
+    changed,
+    check,
+    make_topics,
+    number_of,
+    publish,
+    quick,
+    running,
+    until,
+)  # fmt: skip
 
 ROOT = Path(__file__).parents[2]
-CHILD = """
-import asyncio, os, sys
-from backbone.subscriber import Subscriber, Settings
-from schemas.servicerequests.v1 import StatusChanged
-subscriber = Subscriber("s", Settings(concurrency=int(sys.argv[2])))
-out = open(sys.argv[1], "a")
-@subscriber.on(StatusChanged, organisations=[subscriber.settings.organisation])
-async def handle(event):
-    await asyncio.sleep(float(sys.argv[3]))
-    out.write(f"{os.getpid()} {event.partition} {event.subject} {event.data.service_code}\\n")
-    out.flush()
-subscriber.main()
-"""
-
-
-def changed(case: str, number: int) -> StatusChanged:
-    return StatusChanged.model_validate({
-        "case_ref": case, "organisation": "E09000099", "occurred_at": "2031-06-14T08:05:00Z", "state": "open",
-        "service_code": str(number),
-    })  # fmt: skip
-
-
-async def topics(broker: str, organisation: str, *, partitions: int = 4, dead: bool = True) -> str:
-    name = f"{organisation}.servicerequests.v1"
-    wanted = [TopicSpec(name, partitions, 1), *([TopicSpec(f"{organisation}.dead.s", 1, 1)] if dead else [])]
-    await create_topics(KafkaConnection(broker), wanted)
-    return name
-
-
-async def publish(broker: str, messages: Iterable[tuple[str, Message]]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5)
-    await producer.start()
-    try:
-        sent = [
-            await producer.send(topic, value, key=key, headers=headers) for topic, (key, value, headers) in messages
-        ]
-        await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
-
-
-def quick(broker: str, organisation: str, **more: Any) -> Settings:
-    return Settings(
-        bootstrap_servers=broker, organisation=organisation, first_wait_secs=0.01, longest_wait_secs=0.02, **more
-    )
-
-
-@asynccontextmanager
-async def running(subscriber: Subscriber) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(subscriber.run())
-    await asyncio.sleep(0)
-    try:
-        await until(lambda: task.done() or subscriber.runtime.ready)
-        yield task
-    finally:
-        subscriber.app.exit()
-        await asyncio.wait_for(task, 30)
-
-
-async def until(condition: Any, secs: float = 60) -> None:
-    async with asyncio.timeout(secs):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-class Children:
-    """Subscriber processes that note what they handle in one file."""
-
-    def __init__(
-        self, folder: Path, broker: str, organisation: str, *, concurrency: int = 4, secs: float = 0.002
-    ) -> None:
-        self.notes = folder / "notes"
-        self.notes.touch()
-        self._arguments = [str(self.notes), "4", str(secs)]
-        self._environment = {**os.environ, "BACKBONE_BOOTSTRAP_SERVERS": broker, "BACKBONE_ORGANISATION": organisation}
-        self.all: list[asyncio.subprocess.Process] = []
-
-    async def start(self) -> asyncio.subprocess.Process:
-        """Start one more."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", CHILD, *self._arguments, env=self._environment, stderr=asyncio.subprocess.DEVNULL
-        )
-        self.all.append(process)
-        return process
-
-    def handled(self) -> list[tuple[int, str, int]]:
-        """Return process, case and number of everything that was handled, in the order of each process."""
-        rows = [line.split() for line in self.notes.read_text().splitlines()]
-        return [(int(pid), case, int(number)) for pid, _, case, number in rows]
-
-    async def stop(self) -> None:
-        """End all of them."""
-        for process in self.all:
-            if process.returncode is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
-                await process.wait()
-
-
-def check(handled: list[tuple[int, str, int]], wanted: int) -> None:
-    """Every event was handled; within a process and a case, none before an earlier one."""
-    assert {number for _, _, number in handled} == set(range(wanted))
-    order: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for pid, case, number in handled:
-        order[pid, case].append(number)
-    for numbers in order.values():
-        firsts = list(dict.fromkeys(numbers))
-        assert firsts == sorted(firsts)
 
 
 async def test_a_killed_subscriber_loses_nothing(broker: str, organisation: str, tmp_path: Path) -> None:
     """SIGKILL in handlers, over and over: the next one goes on behind what was committed, in order."""
-    await topics(broker, organisation)
+    await make_topics(broker, organisation)
     speaker = Publisher(organisation)
     await publish(broker, speaker.messages(changed(f"c{number % 40}", number) for number in range(3_000)))
     children = Children(tmp_path, broker, organisation)
@@ -153,7 +51,7 @@ async def test_a_killed_subscriber_loses_nothing(broker: str, organisation: str,
             process.kill()
             await process.wait()
         await children.start()
-        await until(lambda: {number for _, _, number in children.handled()} == set(range(3_000)))
+        await until(lambda: children.numbers() == set(range(3_000)))
     finally:
         await children.stop()
     check(children.handled(), 3_000)
@@ -161,7 +59,7 @@ async def test_a_killed_subscriber_loses_nothing(broker: str, organisation: str,
 
 async def test_two_instances_share_and_a_zombie_commits_nothing(broker: str, organisation: str, tmp_path: Path) -> None:
     """One is stopped until the group has gone on without it, then wakes: nothing is lost, and it joins again."""
-    await topics(broker, organisation)
+    await make_topics(broker, organisation)
     speaker = Publisher(organisation)
     await publish(broker, speaker.messages(changed(f"c{number % 40}", number) for number in range(4_000)))
     children = Children(tmp_path, broker, organisation, secs=0.004)
@@ -173,7 +71,7 @@ async def test_two_instances_share_and_a_zombie_commits_nothing(broker: str, org
         await until(lambda: len(children.handled()) > alone + 200, 90)
         await asyncio.sleep(12)  # past the session time-out: the group has gone on
         first.send_signal(signal.SIGCONT)
-        await until(lambda: {number for _, _, number in children.handled()} == set(range(4_000)), 90)
+        await until(lambda: children.numbers() == set(range(4_000)), 90)
         assert second.returncode is None
         assert first.returncode is None
     finally:
@@ -183,7 +81,7 @@ async def test_two_instances_share_and_a_zombie_commits_nothing(broker: str, org
 
 async def test_ten_thousand_cases_with_random_failures(broker: str, organisation: str) -> None:
     """Thirty-two at once: handled in order per case, and handled and dead are together what was published."""
-    await topics(broker, organisation)
+    await make_topics(broker, organisation)
     choose = random.Random(11)  # noqa: S311 - a schedule
     speaker = Publisher(organisation)
     cases = [f"c{number}" for number in range(10_000)] * 2
@@ -195,7 +93,7 @@ async def test_ten_thousand_cases_with_random_failures(broker: str, organisation
 
     @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
-        number = int(event.data.service_code or 0)
+        number = number_of(event)
         if number % 50 == 0:
             await asyncio.sleep(0)
         if fails.get(number, 0) > 0:
@@ -213,7 +111,7 @@ async def test_ten_thousand_cases_with_random_failures(broker: str, organisation
 
 async def test_without_its_dead_letter_topic_it_waits_visibly_and_goes_on(broker: str, organisation: str) -> None:
     """Nothing behind the event is committed, readiness says why, the other cases are done; then the topic comes."""
-    await topics(broker, organisation, partitions=1, dead=False)
+    await make_topics(broker, organisation, partitions=1, dead=False)
     speaker = Publisher(organisation)
     await publish(broker, speaker.messages(changed(f"c{number}", number) for number in range(20)))
     port = free_port()
@@ -225,11 +123,11 @@ async def test_without_its_dead_letter_topic_it_waits_visibly_and_goes_on(broker
             raise PermanentError("secret-canary", code="handler.unknown-case")
 
     async with running(subscriber), httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-        await until(lambda: subscriber.runtime.engine.stalled)
+        await until(lambda: subscriber.trouble)
         await until(lambda: subscriber.runtime.engine.tally.handled == 19)
         answer = await client.get("/readyz")
         assert answer.status_code == 503
-        assert answer.json()["code"] == subscriber.runtime.engine.stalled
+        assert answer.json()["code"] == subscriber.trouble
         (run,) = subscriber.runtime.runs.values()
         assert run.progress.position == 3
         await create_topics(KafkaConnection(broker), [TopicSpec(f"{organisation}.dead.s", 1, 1)])
@@ -250,7 +148,7 @@ async def test_a_handler_that_is_slower_than_the_group_allows_keeps_its_partitio
     broker: str, organisation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading goes on while a handler works, so that no poll is missed and nothing is handed out twice."""
-    await topics(broker, organisation, partitions=1)
+    await make_topics(broker, organisation, partitions=1)
     await publish(broker, [Publisher(organisation).message(changed("c", 0))])
     seen: list[int] = []
     subscriber = Subscriber("s", quick(broker, organisation))
@@ -273,14 +171,14 @@ async def test_a_broker_that_is_killed_and_comes_back_costs_nothing() -> None:
     seen: dict[str, list[int]] = defaultdict(list)
     async with EmbeddedKafka() as kafka:
         broker, organisation = kafka.bootstrap_servers, "E09000098"
-        await topics(broker, organisation)
+        await make_topics(broker, organisation)
         speaker = Publisher(organisation)
         await publish(broker, speaker.messages(changed(f"c{number % 9}", number) for number in range(500)))
         subscriber = Subscriber("s", quick(broker, organisation))
 
         @subscriber.on(StatusChanged, organisations=[organisation])
         async def handle(event: Event[StatusChanged]) -> None:
-            seen[event.subject].append(int(event.data.service_code or 0))
+            seen[event.subject].append(number_of(event))
 
         async with running(subscriber):
             await until(lambda: sum(map(len, seen.values())) == 500)
@@ -295,11 +193,11 @@ async def test_a_broker_that_is_killed_and_comes_back_costs_nothing() -> None:
 
 
 async def test_without_a_broker_it_says_so_in_one_sentence(organisation: str) -> None:
-    """An address where nobody answers is named as what it is, at once."""
+    """An address where nobody answers is named as what it is, at once, by a run that is to end by itself."""
     subscriber = Subscriber("s", quick(f"127.0.0.1:{free_port()}", organisation))
     subscriber.on(StatusChanged)(print)  # type: ignore[type-var]  # never called
-    with pytest.raises((UnreachableError, FatalError)):
-        await asyncio.wait_for(subscriber.run(), 60)
+    with pytest.raises(UnreachableError, match="no broker answers"):
+        await asyncio.wait_for(subscriber.run(until_caught_up=True), 60)
 
 
 async def test_the_page_on_subscribing_works_as_it_stands(broker: str, organisation: str, tmp_path: Path) -> None:
