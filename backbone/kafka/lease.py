@@ -178,6 +178,11 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
             self._failure = error
             raise
 
+    @property
+    def connected(self) -> bool:
+        """Say whether the group's coordinator answered within the session's time-out."""
+        return self._client is not None and self._client._coordinator.coordinator_id is not None
+
     async def confirm(self, partition: int) -> bool:
         """Say whether the group still counts us as the partition's owner: it takes a commit of our generation."""
         client = self._client

@@ -14,7 +14,9 @@ from backbone.packed import Message
 from backbone.subscriber.work import Key, Place
 
 PREFIX: Final = "dead_"
-Kind = Literal["dead", "retry", "settled"]
+Kind = Literal["dead", "retry", "settled", "discarded"]
+ENDS: Final = frozenset({"settled", "discarded"})
+"""What closes a letter: a handler took it after all, or somebody said that nobody will."""
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -33,6 +35,7 @@ class Letter:
     at: str
     number: int = 0
     wanted: bool = False
+    discarded: bool = False
 
     @property
     def type(self) -> str:
@@ -71,8 +74,8 @@ def message_of(kind: Kind, letter: Letter) -> Message:
         (f"{PREFIX}null", b"true" if letter.value is None else b"false"),
         (f"{PREFIX}unkeyed", b"true" if letter.key is None else b"false"),
     ]
-    value = b"" if kind == "settled" or letter.value is None else letter.value
-    headers = [] if kind == "settled" else list(letter.headers)
+    value = b"" if kind in ENDS or letter.value is None else letter.value
+    headers = [] if kind in ENDS else list(letter.headers)
     return letter.key or b"", value, [*headers, *added]
 
 
@@ -81,7 +84,7 @@ def read_letter(key: Key, value: bytes | None, headers: Iterable[tuple[str, byte
     found = tuple(headers)
     own = {name.removeprefix(PREFIX): content.decode() for name, content in found if name.startswith(PREFIX)}
     kind = own.get("kind")
-    if kind not in {"dead", "retry", "settled"}:
+    if kind not in {"dead", "retry", *ENDS}:
         return None
     topic, partition, offset = own["id"].rsplit("/", 2)
     original = takewhile(lambda pair: not pair[0].startswith(PREFIX), found)  # a producer may add its own at the end
@@ -96,7 +99,7 @@ def read_letter(key: Key, value: bytes | None, headers: Iterable[tuple[str, byte
         tries=int(own["tries"]),
         at=own["at"],
     )
-    return kind, letter  # type: ignore[return-value]  # one of the three, as was checked
+    return kind, letter  # type: ignore[return-value]  # one of the four, as was checked
 
 
 @dataclass(slots=True)
@@ -112,7 +115,7 @@ class Letters:
         """Fold one record of the topic; a letter that is opened again keeps its place."""
         case = (letter.place, letter.key)
         known = self.open.get(letter.id)
-        if kind == "settled":
+        if kind in ENDS:
             if known is not None:
                 del self.open[letter.id]
                 ids = self._cases[case]
@@ -125,7 +128,8 @@ class Letters:
             self._cases.setdefault(case, []).append(letter.id)
         number = self._number if known is None else known.number
         kept = letter if self.bodies or kind == "retry" else replace(letter, value=None, headers=())
-        self.open[letter.id] = replace(kept, number=number, wanted=kind == "retry")
+        at = known.at if known is not None and kind == "retry" else letter.at
+        self.open[letter.id] = replace(kept, number=number, wanted=kind == "retry", at=at)
 
     def knows(self, place: Place, offset: int) -> bool:
         """Say whether the record at that place is open."""

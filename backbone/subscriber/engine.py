@@ -210,7 +210,6 @@ class Engine:
                 await self._case(run, record.key, work, await self._failed(work, error))
                 return
             self.tally.handled += 1
-            self.tally.last_timestamp_ms = record.timestamp
             run.progress.done(record.offset)
             queue = run.busy.pop(record.key)
             if queue:
@@ -342,7 +341,6 @@ class Engine:
     def _finish(self, work: Work) -> None:
         if not work.retry_of:
             work.run.progress.done(work.record.offset)
-            self.tally.last_timestamp_ms = work.record.timestamp
 
     async def _set_aside(self, work: Work, code: str) -> float | None:
         work.doomed = code

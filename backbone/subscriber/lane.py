@@ -5,7 +5,7 @@ Outputs, dead letters and the new position commit together or not at all, so eac
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -77,6 +77,7 @@ class Lane:
     ended: bool = False
     caught_up: bool = False
     behind: int = 0
+    last_timestamp_ms: int = 0
     open_letters: int = 0
     _stopping: bool = False
     _owner: Owner | None = None
@@ -126,11 +127,11 @@ class Lane:
                 self.caught_up = not records and not again and self.behind == 0
 
     def _again(self, positions: Positions) -> list[Letter]:
-        """Return the dead letters to be tried again: those that are ours, open, and the first of their case."""
+        """Return the dead letters to be tried again or discarded: ours, open, to be tried the first of their case."""
         return [
             letter
             for letter in sorted(self.wanted.values(), key=lambda letter: letter.offset)
-            if letter.id in positions.letters.open and not positions.letters.blocks(letter.id)
+            if letter.id in positions.letters.open and (letter.discarded or not positions.letters.blocks(letter.id))
         ]
 
     async def _transaction(self, positions: Positions, records: Sequence[Any], again: Sequence[Letter]) -> Batches:
@@ -138,7 +139,7 @@ class Lane:
         batches: Batches = {}
         state: list[Message] = []
         for letter in again:
-            outputs, code = self.around.translator.translate(letter)
+            outputs, code = (NOTHING, "") if letter.discarded else self.around.translator.translate(letter)
             if code:
                 self._add(batches, self.around.dead_letter_topic, self._dead(letter, code))
             else:
@@ -152,7 +153,7 @@ class Lane:
                 await asyncio.sleep(0)
         if records:
             state.append(positions.move(records[-1].offset + 1))
-            self.around.tally.last_timestamp_ms = records[-1].timestamp
+            self.last_timestamp_ms = records[-1].timestamp
         place = (self.around.positions_topic, self.state_partition)
         if state:
             batches[place] = [pack(message) for message in state]
@@ -204,10 +205,5 @@ class Lane:
     @property
     def delay_secs(self) -> float:
         """Return for how long the lane has been behind, by the time of the last record that was taken."""
-        last = self.around.tally.last_timestamp_ms
+        last = self.last_timestamp_ms
         return max(0.0, time.time() - last / 1_000) if self.behind and last else 0.0
-
-
-def letters_of(lanes: Iterable[Lane]) -> int:
-    """Return how many dead letters of lanes are open."""
-    return sum(lane.open_letters for lane in lanes)

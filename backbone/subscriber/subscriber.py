@@ -1,22 +1,18 @@
 """The subscriber: handlers by event class, and a FastStream application around them."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from threading import Timer
 from typing import Any, Final, TypeVar
 
 import structlog
 
-from backbone.errors import BackboneError, exit_code
 from backbone.kafka.diagnosis import explained
-from backbone.logs import configure_logging
 from backbone.subscriber.application import Application, Broker, within_middlewares
 from backbone.subscriber.asyncapi import Specification, document_of
 from backbone.subscriber.errors import PermanentError
 from backbone.subscriber.event import Event
 from backbone.subscriber.patience import Patience
+from backbone.subscriber.program import run_program
 from backbone.subscriber.routes import Handler, Route, Routes
 from backbone.subscriber.runtime import Runtime
 from backbone.subscriber.settings import Settings
@@ -26,8 +22,6 @@ from schemas.shared import Event as Data
 
 END_SECS: Final = 15.0
 """How much longer than its handlers a subscriber may take to end, be the broker there or not."""
-EXIT_SECS: Final = 5.0
-"""How long what handlers left behind, such as a thread, may hold the process."""
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
 log = structlog.get_logger(__name__)
@@ -202,34 +196,8 @@ class Subscriber:
             self._task.result()
 
     def main(self) -> None:
-        """Run until told to stop, and exit; for a script's last line.
-
-        Logs to standard error. A problem that waiting does not solve is one line and an exit code: 2 settings, 5
-        anything fatal.
-        """
-        configure_logging(json=not sys.stderr.isatty())
-        code = 0
-        try:
-            asyncio.run(self._run_and_leave())
-        except BackboneError as error:
-            who = f" as {self.settings.username}" if self.settings.username else ""
-            sys.stderr.write(f"{self.name}{who}: {error.message} [{error.code}]; {error.guidance}\n")
-            code = exit_code(error)
-        sys.exit(code)
-
-    async def _run_and_leave(self) -> None:
-        """Run, and see that nothing which a handler left behind holds the process for ever."""
-        code = 1
-        try:
-            await self.run()
-            code = 0
-        except BackboneError as error:
-            code = exit_code(error)
-            raise
-        finally:
-            leave = Timer(EXIT_SECS, os._exit, [code])
-            leave.daemon = True
-            leave.start()
+        """Run until told to stop, and exit; for a script's last line. A problem is one line and an exit code."""
+        run_program(self.name, self.settings, self.run)
 
     def _new_patience(self) -> Patience:
         principal = self.settings.connection().principal

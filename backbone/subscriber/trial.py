@@ -47,6 +47,11 @@ def find_subscriber(path: str, model: type[Data]) -> Subscriber:
         printing = Subscriber("trial")
         printing.on(model)(_print)
         return printing
+    return import_subscriber(path)
+
+
+def import_subscriber(path: str) -> Subscriber:
+    """Return the subscriber at ``module:attribute``, looked for in this folder first. Raises ConfigurationError."""
     module, _, attribute = path.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -100,7 +100,6 @@ class Tally:
     retried: int = 0
     unknown_fields: int = 0
     dead: dict[str, int] = field(default_factory=dict)
-    last_timestamp_ms: int = 0
 
 
 class DeadLetters(Protocol):
