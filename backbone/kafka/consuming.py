@@ -13,6 +13,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from backbone import points
 from backbone.errors import TransientError
 from backbone.kafka import fetching
 from backbone.kafka.connection import KafkaConnection
@@ -211,7 +212,9 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         places = [(place.topic, place.partition) for place in revoked]
         if not places:
             return
+        points.reached("subscriber.revoking")
         await self._partitions.revoking(places)
+        points.reached("subscriber.revoked")
         await self._commit()
         self.assignment -= frozenset(places)
         self._paused -= set(places)

@@ -5,6 +5,7 @@ when a handler has taken it after all. Whoever owns the partition that it came f
 follows the log, so that it knows whose cases are parked.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -15,6 +16,7 @@ from backbone.subscriber.work import Key, Place
 
 PREFIX: Final = "dead_"
 Kind = Literal["dead", "retry", "settled", "discarded"]
+TYPE: Final = re.compile(r"org\.councilbackbone\.[a-z0-9-]{1,40}\.[a-z0-9-]{1,60}\.v[0-9]{1,3}")
 ENDS: Final = frozenset({"settled", "discarded"})
 """What closes a letter: a handler took it after all, or somebody said that nobody will."""
 Headers = tuple[tuple[str, bytes], ...]
@@ -39,8 +41,9 @@ class Letter:
 
     @property
     def type(self) -> str:
-        """Return the event's type."""
-        return dict(self.headers).get("ce_type", b"").decode("utf-8", "replace")
+        """Return the event's type, where it has the form of one: anything else might be a value."""
+        found = (dict(self.headers).get("ce_type") or b"").decode("utf-8", "replace")
+        return found if TYPE.fullmatch(found) else ""
 
     @property
     def topic(self) -> str:
