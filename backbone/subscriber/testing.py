@@ -94,7 +94,7 @@ async def run_records(subscriber: Subscriber, records: Mapping[str, list[Any]]) 
     """Give records, by topic, to the subscriber's handlers."""
     aside = _Aside()
     engine = Engine(
-        subscriber.complete_routes(),
+        subscriber.running_routes(),
         aside,
         concurrency=subscriber.settings.concurrency,
         retrying=Retrying(subscriber.settings.tries, 0, 0),

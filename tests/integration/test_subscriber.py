@@ -2,11 +2,16 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
+from backbone.kafka.admin import TopicSpec, create_topics
+from backbone.kafka.dead_letters import DeadLetterTopic
+from backbone.kafka.readers import read_topics
 from backbone.subscriber import Event, PermanentError, Settings, Subscriber
-from backbone.subscriber.letters import open_letters, try_again, with_their_cases
+from backbone.subscriber.letters import discard, open_letters, try_again, with_their_cases
 from backbone.testing.events import Publisher
 from schemas.servicerequests.v1 import StatusChanged
 from tests.integration.subscribers import changed, dead_letters, make_topics, number_of, publish, quick, running, until
@@ -144,3 +149,133 @@ async def test_a_dead_letter_is_tried_again_in_the_order_of_its_case(
         await until(lambda: len(handled) == 5)
     assert handled == [0, 1, 2, 3, 4]
     assert not (await open_letters(settings.connection(), subscriber.dead_letter_topic)).open
+
+
+async def test_a_letter_that_nobody_will_handle_is_discarded(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """Its case goes on: what was parked behind it is tried again in order, and new events are handled."""
+    speaker = Publisher(organisation)
+    await publish(broker, speaker.messages(changed("c", number) for number in range(3)))
+    handled: list[int] = []
+    subscriber = Subscriber("s", settings)
+
+    @subscriber.on(StatusChanged, organisations=[organisation])
+    async def handle(event: Event[StatusChanged]) -> None:
+        if number_of(event) == 0:
+            raise PermanentError("never")
+        handled.append(number_of(event))
+
+    async with running(subscriber):
+        await until(lambda: len(subscriber.runtime.letters.open) == 3)
+        found = await open_letters(settings.connection(), subscriber.dead_letter_topic)
+        first, *others = sorted(found.open.values(), key=lambda letter: letter.offset)
+        await discard(settings.connection(), subscriber.dead_letter_topic, [first])
+        await try_again(settings.connection(), subscriber.dead_letter_topic, others)
+        await until(lambda: not subscriber.runtime.open)
+        await publish(broker, [speaker.message(changed("c", 3))])
+        await until(lambda: len(handled) == 3)
+    assert handled == [1, 2, 3]
+    assert not (await open_letters(settings.connection(), subscriber.dead_letter_topic)).open
+
+
+async def test_whoever_follows_the_letters_knows_all_of_them_at_once(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """A letter that was written is known behind ``reach_end``: so it is before an instance reads what it was given."""
+    read: list[bytes | None] = []
+    letters = DeadLetterTopic(settings.connection(), f"{organisation}.dead.s", lambda key, *_: read.append(key))
+    following = asyncio.create_task(letters.follow())
+    try:
+        await asyncio.wait_for(letters.loaded.wait(), 30)
+        for number in range(20):
+            await letters.write((b"%d" % number, b"", []))
+            await letters.reach_end()
+            assert len(read) == number + 1
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await letters.close()
+
+
+async def test_the_next_owner_parks_what_the_last_one_set_aside(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """A case with a dead letter stays parked, whichever instance has its partition; it says what it parked."""
+    speaker = Publisher(organisation)
+    handled: list[int] = []
+
+    def instance() -> Subscriber:
+        subscriber = Subscriber("s", settings)
+
+        @subscriber.on(StatusChanged, organisations=[organisation])
+        async def handle(event: Event[StatusChanged]) -> None:
+            if number_of(event) == 0:
+                raise PermanentError("not this one")
+            handled.append(number_of(event))
+
+        return subscriber
+
+    first, second = instance(), instance()
+    await publish(broker, [speaker.message(changed("c", 0))])
+    async with running(first), running(second):
+        await until(lambda: first.open_letters == second.open_letters == 1)
+    await publish(broker, speaker.messages([changed("c", 1), changed("d", 2)]))
+    third = instance()
+    await third.run(until_caught_up=True)
+    assert handled == [2]
+    assert third.tally.dead == {"event.behind-dead": 1}
+
+
+async def test_a_replay_reaches_those_who_want_it(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """A handler that acts once opts out; another one sees which replay it is."""
+    speaker = Publisher(organisation)
+    await publish(broker, [speaker.message(changed("c", 0)), speaker.message(changed("c", 1), replayid="run-7")])
+    once: list[int] = []
+    every: list[tuple[int, str]] = []
+    subscriber = Subscriber("s", settings)
+
+    @subscriber.on(StatusChanged, organisations=[organisation], replays=False)
+    async def act(event: Event[StatusChanged]) -> None:
+        once.append(number_of(event))
+
+    @subscriber.on(StatusChanged, organisations=[organisation])
+    async def note(event: Event[StatusChanged]) -> None:
+        every.append((number_of(event), event.replay))
+
+    await subscriber.run(until_caught_up=True)
+    assert once == [0]
+    assert every == [(0, ""), (1, "run-7")]
+
+
+async def test_the_application_around_it_is_faststreams(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """Its lifespan and hooks surround the handlers, and handlers publish through its broker, each time it runs."""
+    out = f"{organisation}.out"
+    await create_topics(settings.connection(), [TopicSpec(out, 1, 1)])
+    await publish(broker, [Publisher(organisation).message(changed("c", 5))])
+    order: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        order.append("begins")
+        yield
+        order.append("ends")
+
+    subscriber = Subscriber("s", settings, lifespan=lifespan)
+    publisher = subscriber.broker.publisher(out)
+    subscriber.app.on_startup(lambda: order.append("starts"))
+    subscriber.app.after_shutdown(lambda: order.append("stopped"))
+
+    @subscriber.on(StatusChanged, organisations=[organisation])
+    async def handle(event: Event[StatusChanged]) -> None:
+        order.append("handles")
+        await publisher.publish({"number": number_of(event)}, key=event.key)
+
+    await subscriber.run(until_caught_up=True)
+    await subscriber.run(until_caught_up=True)
+    assert order == ["begins", "starts", "handles", "stopped", "ends", "begins", "starts", "stopped", "ends"]
+    assert [record.value async for record in read_topics(settings.connection(), [out])] == [b'{"number":5}']
