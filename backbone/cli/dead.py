@@ -120,7 +120,7 @@ async def show(name: str, letter: str, *, reveal: bool = False) -> int:
     """
     _, _, letters = await _letters(name)
     one = _known(letters, [letter])[0]
-    before = [other.id for other in letters.of_case(one) if other.number < one.number]
+    before = [other.id for other in letters.of_case(one) if other.offset < one.offset]
     content: dict[str, object] = {
         "id": one.id, "type": one.type, "code": one.code, "tries": one.tries, "at": one.at, "wanted": one.wanted,
         "bytes": len(one.value or b""), "before_it_in_its_case": before,
@@ -145,7 +145,8 @@ async def retry(
 ) -> int:
     """Have dead letters tried again: those named, those that a filter chooses, or every one.
 
-    Those before them in their cases go with them, so that each case stays in order.
+    Those before them in their cases go with them, and those that were only parked behind, so that each case stays in
+    order and goes on.
 
     Parameters
     ----------

@@ -87,6 +87,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._pattern = pattern
         self._partitions = partitions
         self._paused: set[Place] = set()
+        self._positions: dict[Place, int] = {}
         self._client: Any = None
         self._options: dict[str, Any] = dict(
             **connection.options(),
@@ -137,6 +138,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                     self._partitions.offer((place.topic, place.partition), records)
             if time.monotonic() >= commit_at:
                 await self._commit()
+                self._look()
                 commit_at = time.monotonic() + COMMIT_EVERY_SECS
             else:
                 await asyncio.sleep(0)
@@ -144,6 +146,15 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 break
         await self._partitions.revoking(sorted(self.assignment))
         await self._commit()
+
+    def _look(self) -> None:
+        """Note up to where we have read, where that is known."""
+        subscription = self._client._subscription.subscription
+        known: Any = None if subscription is None else subscription.assignment
+        for place in self.assignment if known is not None else ():
+            state = known.state_value(TopicPartition(*place))
+            if state is not None and state.has_valid_position:
+                self._positions[place] = state.position
 
     async def _at_end(self) -> bool:
         for place in self.assignment:
@@ -202,10 +213,14 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Return the topics that there are to read: those that exist, are wanted and may be known of."""
         return frozenset(() if self._client is None else self._client.subscription())
 
-    def ends(self) -> dict[Place, int]:
-        """Return the end of each partition, as the last fetch saw it."""
-        found = {place: self._client.highwater(TopicPartition(*place)) for place in self.assignment}
-        return {place: end for place, end in found.items() if end is not None}
+    def reached(self) -> dict[Place, tuple[int, int]]:
+        """Return up to where each partition was read, past markers of transactions, and its end at the last fetch."""
+        ends = {place: self._client.highwater(TopicPartition(*place)) for place in self.assignment}
+        return {
+            place: (position, max(position, ends[place] or 0))
+            for place, position in self._positions.items()
+            if place in ends
+        }
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """End what is in hand and commit, before somebody else gets the partitions."""
@@ -226,6 +241,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._client.pause(*assigned)
         self.assignment = frozenset(places)
         self._paused = set()
+        self._positions = {}
         self.joined = self._fresh = True
         self._partitions.assigned(sorted(places))
         log.info("subscriber.assigned", partitions=len(places))

@@ -6,6 +6,7 @@ follows the log, so that it knows whose cases are parked.
 """
 
 import re
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -111,7 +112,8 @@ class Letters:
 
     bodies: bool = False
     open: dict[str, Letter] = field(default_factory=dict)
-    _cases: dict[tuple[Place, Key], list[str]] = field(default_factory=dict)
+    _cases: dict[tuple[Place, Key], list[tuple[int, str]]] = field(default_factory=dict)
+    """By case, offsets and ids: a case's order is that of its partition, whenever a letter was written."""
     _number: int = 0
 
     def apply(self, kind: Kind, letter: Letter) -> None:
@@ -122,13 +124,13 @@ class Letters:
             if known is not None:
                 del self.open[letter.id]
                 ids = self._cases[case]
-                ids.remove(letter.id)
+                ids.remove((known.offset, letter.id))
                 if not ids:
                     del self._cases[case]
             return
         if known is None:
             self._number += 1
-            self._cases.setdefault(case, []).append(letter.id)
+            insort(self._cases.setdefault(case, []), (letter.offset, letter.id))
         number = self._number if known is None else known.number
         kept = letter if self.bodies or kind == "retry" else replace(letter, value=None, headers=())
         at = known.at if known is not None and kind == "retry" else letter.at
@@ -138,19 +140,20 @@ class Letters:
         """Say whether the record at that place is open."""
         return letter_id(place, offset) in self.open
 
-    def parks(self, place: Place, key: Key) -> bool:
-        """Say whether a case has an open letter. A record without a key is a case of its own."""
-        return key is not None and (place, key) in self._cases
+    def parks(self, place: Place, key: Key, offset: int) -> bool:
+        """Say whether a case has an open letter before an offset. A record without a key is a case of its own."""
+        letters = None if key is None else self._cases.get((place, key))
+        return letters is not None and letters[0][0] < offset
 
     def blocks(self, letter: str) -> bool:
         """Say whether an earlier letter of the same case is open, or this one is not."""
         known = self.open.get(letter)
         if known is None:
             return True
-        return known.key is not None and self._cases[known.place, known.key][0] != letter
+        return known.key is not None and self._cases[known.place, known.key][0][1] != letter
 
     def of_case(self, letter: Letter) -> list[Letter]:
         """Return the open letters of a letter's case, in order."""
         if letter.key is None:
             return [letter]
-        return [self.open[name] for name in self._cases[letter.place, letter.key]]
+        return [self.open[name] for _, name in self._cases[letter.place, letter.key]]

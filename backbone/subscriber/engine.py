@@ -18,10 +18,11 @@ import structlog
 from backbone.errors import BackboneError
 from backbone.subscriber.errors import BEHIND_DEAD, HANDLER_FAILED, PermanentError, UnreadableError
 from backbone.subscriber.event import Event, validated
+from backbone.subscriber.failures import note_failure
 from backbone.subscriber.intake import Intake, check_readable
 from backbone.subscriber.refusals import Refusals
 from backbone.subscriber.routes import Route, Routes
-from backbone.subscriber.tracing import TRACE_ID, TraceId
+from backbone.subscriber.tracing import TRACE_ID, InHand
 from backbone.subscriber.work import DeadLetters, Key, PartitionRun, Place, Tally, Work
 
 YIELD_EVERY: Final = 500
@@ -85,8 +86,8 @@ class Engine:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._held: set[tuple[Place, Key]] = set()
         self._held_since: dict[tuple[Place, Key], float] = {}
-        self._hands: list[PartitionRun | None] = [None] * concurrency
-        """By worker, the partition that it works on or did last."""
+        self._hands = [InHand() for _ in range(concurrency)]
+        """By worker, what it works on."""
         self._workers: list[asyncio.Task[None]] = []
         self._cut_off: set[asyncio.Task[None]] = set()
 
@@ -103,7 +104,7 @@ class Engine:
     async def run(self) -> None:
         """Work for ever; ends with the first error that is not a handler's."""
         async with asyncio.TaskGroup() as group:
-            self._workers = [group.create_task(self._work(number)) for number in range(len(self._hands))]
+            self._workers = [group.create_task(self._work(hand)) for hand in self._hands]
 
     def offer(self, run: PartitionRun, records: Sequence[Any]) -> None:
         """Take records of a partition, in their order; those that no handler wants are done at once."""
@@ -134,7 +135,7 @@ class Engine:
         if not run.in_hand:
             return True
         for worker, hand in zip(self._workers, self._hands, strict=True):
-            if hand is run and not worker.done():
+            if hand.run is run and not worker.done():
                 self._cut_off.add(worker)
                 worker.cancel()
         await _until(lambda: not run.in_hand, CUT_OFF_SECS)
@@ -147,10 +148,11 @@ class Engine:
                 waiter.set_result(None)
                 most -= 1
 
-    async def _work(self, number: int) -> None:
+    async def _work(self, hand: InHand) -> None:
+        TRACE_ID.set(hand)
         while True:
             try:
-                await self._work_on(number)
+                await self._work_on(hand)
             except asyncio.CancelledError:
                 worker = asyncio.current_task()
                 if worker is None or worker not in self._cut_off or worker.cancelling() > 1:
@@ -158,8 +160,8 @@ class Engine:
                 self._cut_off.discard(worker)
                 worker.uncancel()
 
-    async def _work_on(self, number: int) -> None:
-        ready, hands = self._ready, self._hands
+    async def _work_on(self, hand: InHand) -> None:
+        ready = self._ready
         since_pause = 0
         while True:
             since_pause += 1
@@ -168,7 +170,7 @@ class Engine:
                 await asyncio.sleep(0)
             if not ready:
                 since_pause = 0
-                hands[number] = None
+                hand.run = hand.record = None
                 waiter = asyncio.get_running_loop().create_future()
                 self._idle.append(waiter)
                 await waiter
@@ -181,20 +183,19 @@ class Engine:
                 if record.key in run.busy:
                     run.queue(Work(run, record, routes))
                     continue
-                hands[number] = run
+                hand.run, hand.record = run, record
                 if self._letters or len(routes) > 1:
                     run.busy[record.key] = None
                     await self._case(run, record.key, Work(run, record, routes))
                 else:
                     await self._plainly(run, record, routes)
             else:
-                await self._other(item, number)
+                await self._other(item, hand)
 
     async def _plainly(self, run: PartitionRun, record: Any, routes: Sequence[Route]) -> None:
         """Handle an event of a free case with its one handler: nearly all of them, at the least cost."""
         run.busy[record.key] = None
         run.in_hand += 1
-        TRACE_ID.set(TraceId(record))
         try:
             route = routes[0]
             try:
@@ -218,18 +219,18 @@ class Engine:
         finally:
             run.in_hand -= 1
 
-    async def _other(self, item: Any, number: int) -> None:
+    async def _other(self, item: Any, hand: InHand) -> None:
         """Take what is no plain record: a record that is no event, a batch, a case that may go on, a retry."""
         if isinstance(item, list):
             batch = [work for work in item if work.run.alive]
             if batch:
-                self._hands[number] = batch[0].run
+                hand.run = batch[0].run
                 await self._batch(batch)
             return
         run: PartitionRun = item.run
         if not run.alive:
             return
-        self._hands[number] = run
+        hand.run = run
         if isinstance(item, Work):
             key = item.record.key
             if key in run.busy:
@@ -283,7 +284,7 @@ class Engine:
 
     async def _attempt(self, work: Work) -> float | None:
         """Try to end one event's way; return None when it has ended, or how many seconds its case has to wait."""
-        TRACE_ID.set(TraceId(work.record))
+        _take_in_hand(work.record)
         if work.doomed:
             return await self._set_aside(work, work.doomed)
         if self._letters and (aside := self._behind(work)) is not None:
@@ -311,11 +312,14 @@ class Engine:
 
     async def _failed(self, work: Work, error: BaseException) -> float | None:
         """Count a try, and set the event aside when it was the last one or when there is no sense in another."""
-        if isinstance(error, UnreadableError | PermanentError):
-            _note(work, error)
+        if isinstance(error, UnreadableError):
+            note_failure(work.record, error, error.code, work.tries)
             return await self._set_aside(work, error.code)
         work.tries += 1
-        _note(work, error)
+        if isinstance(error, PermanentError):
+            note_failure(work.record, error, error.code, work.tries)
+            return await self._set_aside(work, error.code)
+        note_failure(work.record, error, error.code if isinstance(error, BackboneError) else "", work.tries)
         if work.tries >= self._retrying.tries:
             return await self._set_aside(work, HANDLER_FAILED)
         self.tally.retried += 1
@@ -328,7 +332,7 @@ class Engine:
             return "" if self._dead.blocks(work.retry_of) else None
         if self._dead.knows(place, record.offset):
             return ""
-        return BEHIND_DEAD if self._park and self._dead.parks(place, record.key) else None
+        return BEHIND_DEAD if self._park and self._dead.parks(place, record.key, record.offset) else None
 
     def _event(self, work: Work) -> Event[Any]:
         record, routes = work.record, work.routes
@@ -394,7 +398,7 @@ class Engine:
                 await self._case(run, key, queue.popleft())
 
     async def _handled_together(self, batch: list[Work]) -> bool:
-        TRACE_ID.set(TraceId(batch[0].record))
+        _take_in_hand(batch[0].record)
         if self._letters and any(self._behind(work) is not None for work in batch):
             return False
         try:
@@ -403,12 +407,18 @@ class Engine:
             await batch[0].routes[0].handler([work.event for work in batch])
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each event is tried alone next
             _raise_if_ended(error)
-            _note(batch[0], error)
+            note_failure(batch[0].record, error, "", 0)
             return False
         for work in batch:
             self._finish(work)
         self.tally.handled += len(batch)
         return True
+
+
+def _take_in_hand(record: Any) -> None:
+    hand = TRACE_ID.get()
+    if hand is not None:
+        hand.record = record
 
 
 def _raise_if_ended(error: BaseException) -> None:
@@ -422,16 +432,3 @@ async def _until(condition: Callable[[], bool], secs: float) -> None:
     end = time.monotonic() + secs
     while not condition() and time.monotonic() < end:
         await asyncio.sleep(0.01)
-
-
-def _note(work: Work, error: BaseException) -> None:
-    """Log what went wrong: the message of a foreign error may hold a value; its kind and its line of code do not."""
-    topic, partition = work.run.place
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = "" if place is None else f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}"
-    log.warning(
-        "event.failed", topic=topic, partition=partition, offset=work.record.offset, tries=work.tries,
-        error=type(error).__name__, code=getattr(error, "code", ""), at=where,
-    )  # fmt: skip

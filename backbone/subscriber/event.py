@@ -138,7 +138,7 @@ REQUIRED: Final = (("ce_id", None), ("ce_specversion", b"1.0"))
 """What an envelope must have beside its type, and what it must be: without an id, nothing is known to come again."""
 
 
-def check_envelope(headers: Headers) -> None:
+def check_envelope(headers: Sequence[tuple[str, bytes | None]]) -> None:
     """Raise UnreadableError for an envelope without an id, or of a version of CloudEvents that is not ours."""
     for name, wanted in REQUIRED:
         found = header(headers, name)
@@ -147,12 +147,18 @@ def check_envelope(headers: Headers) -> None:
             raise UnreadableError(message, code="event.no-envelope", guidance="ask the topic's owner who writes there")
 
 
-def header(headers: Headers, name: str) -> bytes | None:
+def header(headers: Sequence[tuple[str, bytes | None]], name: str) -> bytes | None:
     """Return a header's value."""
     for found, value in headers:
         if found == name:
             return value
     return None
+
+
+def trace_id_of(headers: Headers) -> str:
+    """Return the 32 digits of the trace, or nothing."""
+    parts = (header(headers, "ce_traceparent") or b"").decode("ascii", "replace").split("-")
+    return parts[1] if len(parts) == 4 else ""
 
 
 def check_type(event_type: bytes | None, content_type: bytes | None) -> str:

@@ -19,8 +19,6 @@ class Intake:
         """Take the handlers."""
         self._routes = routes
         self._plain = routes.plain()
-        self._id_at = self._version_at = 0
-        """Where the last record had these headers: whoever writes a topic writes them in one order."""
 
     def sort(self, run: PartitionRun, records: Sequence[Any]) -> tuple[list[Any], list[int]]:
         """Return items for the engine in order, and the offsets of what nobody wants.
@@ -32,6 +30,11 @@ class Intake:
         ready: list[Any] = []
         batches: dict[int, list[Work]] = {}
         unwanted: list[int] = []
+        # whoever writes a topic writes the headers in one order: they are looked for where the first record has them
+        names = [name for name, _ in records[0].headers] if records else []
+        id_at = names.index("ce_id") if "ce_id" in names else 0
+        version_at = names.index("ce_specversion") if "ce_specversion" in names else 0
+        last = max(id_at, version_at)
         for record in records:
             headers = record.headers
             event_type = content_type = None
@@ -47,7 +50,11 @@ class Intake:
                     unwanted.append(record.offset)
                 else:
                     ready.append(Work(run, record, routes))
-            elif (content_type != JSON and not _is_json(headers)) or not self._is_enveloped(headers):
+            elif (content_type != JSON and not _is_json(headers)) or not (
+                (len(headers) > last and headers[id_at][0] == "ce_id" and headers[id_at][1]
+                 and headers[version_at] == VERSION)
+                or _is_enveloped(headers)
+            ):  # fmt: skip
                 ready.append(Work(run, record, ()))
             elif routes[0].batch:
                 batch = batches.get(id(routes[0]))
@@ -59,18 +66,14 @@ class Intake:
                 ready.append((run, record, routes))
         return ready, unwanted
 
-    def _is_enveloped(self, headers: Sequence[tuple[str, bytes | None]]) -> bool:
-        """Say whether the envelope has what every event must have; looks first where the last record had it."""
-        try:
-            if headers[self._id_at][0] == "ce_id" and headers[self._version_at] == VERSION:
-                return bool(headers[self._id_at][1])
-        except IndexError:
-            pass
-        names = [name for name, _ in headers]
-        if "ce_id" not in names or "ce_specversion" not in names:
-            return False
-        self._id_at, self._version_at = names.index("ce_id"), names.index("ce_specversion")
-        return bool(headers[self._id_at][1]) and headers[self._version_at] == VERSION
+
+def _is_enveloped(headers: Sequence[tuple[str, bytes | None]]) -> bool:
+    """Say whether the envelope has what every event must have."""
+    try:
+        check_envelope(headers)
+    except UnreadableError:
+        return False
+    return True
 
 
 def check_readable(record: Any, routes: Sequence[Route]) -> None:

@@ -26,6 +26,7 @@ from backbone.session import Producer
 from backbone.subscriber.dead import Letter, letter_id, message_of
 from backbone.subscriber.errors import BEHIND_DEAD
 from backbone.subscriber.positions import Positions
+from backbone.subscriber.tracing import TRACE_ID
 from backbone.subscriber.translating import Packed, Translator
 from backbone.subscriber.work import Place, Tally
 
@@ -85,6 +86,7 @@ class Lane:
     async def run(self) -> None:
         """Work until stopped, cancelled or fatally failed; every error but a fatal one begins again."""
         self._stopping = False
+        TRACE_ID.set(self.around.translator.in_hand)
         if self._owner is None:
             self._owner = Owner(self.transactional_id, self._producer, self.confirm, lambda: self._stopping)
         await self._owner.run(self._open, self._work, self._gives_up)
@@ -161,7 +163,7 @@ class Lane:
 
     def _one(self, batches: Batches, state: list[Message], positions: Positions, record: Any) -> None:
         around = self.around
-        if around.park and positions.letters.open and positions.letters.parks(self.place, record.key):
+        if around.park and positions.letters.open and positions.letters.parks(self.place, record.key, record.offset):
             outputs, code = NOTHING, BEHIND_DEAD
         else:
             outputs, code = around.translator.translate(record)

@@ -8,6 +8,7 @@ from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.dead_letters import DeadLetterTopic, now
 from backbone.kafka.readers import ensure_not_denied, partition_counts, read_topics
 from backbone.subscriber.dead import Kind, Letter, Letters, message_of, read_letter
+from backbone.subscriber.errors import BEHIND_DEAD
 
 
 async def open_letters(connection: KafkaConnection, topic: str) -> Letters:
@@ -29,13 +30,16 @@ async def open_letters(connection: KafkaConnection, topic: str) -> Letters:
 
 
 def with_their_cases(letters: Letters, chosen: Iterable[Letter]) -> list[Letter]:
-    """Return the chosen letters and those of their cases that come before them, in order."""
+    """Return the chosen letters, those before them in their cases, and those that were only parked behind; in order."""
     wanted: dict[str, Letter] = {}
     for letter in chosen:
+        parked = True
         for one in letters.of_case(letter):
-            if one.number <= letter.number:
+            if one.offset > letter.offset:
+                parked = parked and one.code == BEHIND_DEAD
+            if parked:
                 wanted[one.id] = one
-    return sorted(wanted.values(), key=lambda letter: letter.number)
+    return sorted(wanted.values(), key=lambda letter: (letter.place, letter.offset))
 
 
 async def try_again(connection: KafkaConnection, topic: str, letters: Sequence[Letter]) -> None:

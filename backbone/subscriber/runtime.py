@@ -58,7 +58,8 @@ class Runtime:
             tally=tally,
         )
         self._connection = settings.connection()
-        self.reader = GroupReader(self._connection, name, routes.topic_pattern(), self, begin=settings.begin)
+        self._pattern = routes.topic_pattern()
+        self.reader = GroupReader(self._connection, name, self._pattern, self, begin=settings.begin)
         self.topic = DeadLetterTopic(self._connection, dead_letter_topic, self._read_letter)
 
     async def run(self) -> None:
@@ -116,11 +117,10 @@ class Runtime:
     def lag(self) -> dict[Place, int]:
         """Return how many offsets each partition is behind its end."""
         found = {}
-        for place, end in self.reader.ends().items():
+        for place, (position, end) in self.reader.reached().items():
             run = self.runs.get(place)
-            reached = None if run is None else (run.progress.oldest if len(run.progress) else run.progress.position)
-            if reached is not None:
-                found[place] = max(0, end - reached)
+            oldest = None if run is None else run.progress.oldest
+            found[place] = max(0, end - (position if oldest is None else oldest))
         return found
 
     @property
@@ -138,10 +138,14 @@ class Runtime:
         """Learn of the dead letters that earlier owners wrote, and begin with those that are wanted again."""
         await self.topic.reach_end()
         self._joined()
+        if not self.reader.topics:
+            guidance = "do they exist, and may we know of them?"
+            principal = self._connection.principal or None
+            log.warning("subscriber.no-topics", wanted=self._pattern, principal=principal, guidance=guidance)
         fresh = {place for place, run in self.runs.items() if run.alive and not run.prepared}
         for place in fresh:
             self.runs[place].prepared = True
-        for letter in sorted(self.letters.open.values(), key=lambda letter: letter.number):
+        for letter in sorted(self.letters.open.values(), key=lambda letter: letter.offset):
             if letter.wanted and letter.place in fresh:
                 self._try_again(letter)
 
@@ -196,9 +200,9 @@ class Runtime:
         """Say whether a record is a dead letter."""
         return self.letters.knows(place, offset)
 
-    def parks(self, place: Place, key: Key) -> bool:
-        """Say whether a case has one."""
-        return self.letters.parks(place, key)
+    def parks(self, place: Place, key: Key, offset: int) -> bool:
+        """Say whether a case has one before an offset."""
+        return self.letters.parks(place, key, offset)
 
     def blocks(self, letter: str) -> bool:
         """Say whether an earlier one of the case is open."""

@@ -57,8 +57,8 @@ class _Aside:
     def knows(self, place: Place, offset: int) -> bool:
         return self._letters.knows(place, offset)
 
-    def parks(self, place: Place, key: Key) -> bool:
-        return self._letters.parks(place, key)
+    def parks(self, place: Place, key: Key, offset: int) -> bool:
+        return self._letters.parks(place, key, offset)
 
     def blocks(self, letter: str) -> bool:
         return self._letters.blocks(letter)

@@ -1,43 +1,44 @@
 """Traces: what handlers log carries the producer's trace id, and their spans continue the producer's trace.
 
 The first costs next to nothing: a context variable of structlog's naming, whose text is made when a line is written.
+Tasks that a handler starts and waits for have it, too.
 The second is there when the process has set up an OpenTelemetry SDK, and only then.
 """
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from types import EllipsisType
 from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.trace import Link, NoOpTracerProvider, ProxyTracerProvider, SpanKind, Status, StatusCode
 
-from backbone.subscriber.event import Event, header
+from backbone.subscriber.event import Event, trace_id_of
 from backbone.subscriber.routes import Handler, Route
+from backbone.subscriber.work import PartitionRun
 
 MOST_LINKS: Final = 100
 
 
-class TraceId:
-    """A record's trace id, found when somebody wants to read it."""
+class InHand:
+    """The record that a worker has in hand: its trace id is found when a line is written, and costs nothing else."""
 
-    __slots__ = ("_record",)
+    __slots__ = ("record", "run")
 
-    def __init__(self, record: Any) -> None:
-        """Keep the record."""
-        self._record = record
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.record: Any = None
+        self.run: PartitionRun | None = None
 
     def __str__(self) -> str:
-        """Return the 32 digits, or nothing."""
-        parts = (header(self._record.headers, "ce_traceparent") or b"").decode("ascii", "replace").split("-")
-        return parts[1] if len(parts) == 4 else ""
+        """Return the 32 digits of the trace, or nothing."""
+        return "" if self.record is None else trace_id_of(self.record.headers)
 
     __repr__ = __str__
     __structlog__ = __str__
 
 
-TRACE_ID: Final[ContextVar[TraceId | EllipsisType]] = ContextVar("structlog_trace_id")
-"""structlog merges context variables of such names into what is logged; an ellipsis means none."""
+TRACE_ID: Final[ContextVar[InHand | None]] = ContextVar("structlog_trace_id", default=None)
+"""Set once a worker. structlog merges context variables of such names into what is logged."""
 
 
 def is_set_up() -> bool:

@@ -6,14 +6,15 @@ from typing import Any, Final
 
 import structlog
 
-from backbone.errors import BackboneError, ConfigurationError
+from backbone.errors import ConfigurationError
 from backbone.event import Encoder, Origin, record_digest, record_key
 from backbone.packed import pack
 from backbone.subscriber.errors import HANDLER_FAILED, PermanentError, UnreadableError
 from backbone.subscriber.event import Event, check_type, header, validated
+from backbone.subscriber.failures import note_failure
 from backbone.subscriber.intake import check_readable
 from backbone.subscriber.routes import Routes
-from backbone.subscriber.tracing import TRACE_ID, TraceId
+from backbone.subscriber.tracing import InHand
 from backbone.subscriber.work import Tally
 from schemas.shared import Event as Data
 
@@ -48,6 +49,7 @@ class Translator:
         """Take the functions by event type, who speaks in events of its own, and the topics that may be written to."""
         self._routes = routes
         self._tally = tally
+        self.in_hand = InHand()
         self._topics = tuple(topics)
         self._origin = origin
         self._emits = tuple(emits)
@@ -56,19 +58,19 @@ class Translator:
 
     def translate(self, record: Any) -> tuple[Sequence[Packed], str]:
         """Return outputs, or none and the code with which the record is to be set aside."""
-        TRACE_ID.set(TraceId(record))
+        self.in_hand.record = record
         try:
             return self._translated(record), ""
         except (PermanentError, UnreadableError) as error:
-            _note(record, error, error.code)
+            note_failure(record, error, error.code, 1)
             return (), error.code
         except ConfigurationError:
             raise
         except Exception as error:  # noqa: BLE001 - a pure function that failed fails again: the record is set aside
-            _note(record, error, HANDLER_FAILED)
+            note_failure(record, error, HANDLER_FAILED, 1)
             return (), HANDLER_FAILED
         finally:
-            TRACE_ID.set(...)
+            self.in_hand.record = None
 
     def _translated(self, record: Any) -> list[Packed]:
         headers = record.headers
@@ -132,18 +134,6 @@ def _refuse_unreadable(event_type: bytes | None, headers: Sequence[tuple[str, by
     except UnreadableError as error:
         if error.code != "event.unknown-type":
             raise
-
-
-def _note(record: Any, error: Exception, code: str) -> None:
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = "" if place is None else f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}"
-    # the message of a foreign error may hold a value; its kind and its line of code do not
-    kind = type(error).__name__
-    message = error.message if isinstance(error, BackboneError) else ""
-    log.warning("event.failed", topic=record.topic, partition=record.partition, offset=record.offset, error=kind,
-                code=code, message=message, at=where)  # fmt: skip
 
 
 def topics_of(organisation: str, emits: Sequence[type[Data]], to: Sequence[str]) -> tuple[str, ...]:

@@ -42,7 +42,10 @@ class PartitionRun:
     def take(self, records: Sequence[Any]) -> None:
         """Note records that were read, in their order."""
         self.progress.take([record.offset for record in records])
-        size = sum([len(record.value or b"") for record in records])
+        try:
+            size = sum([len(record.value) for record in records])
+        except TypeError:  # some have no value
+            size = sum([len(record.value or b"") for record in records])
         self._arrivals.append((records[-1].offset, size, records[0].timestamp))
         self._unfinished_bytes += size
 
@@ -114,8 +117,8 @@ class DeadLetters(Protocol):
         """Say whether the record at that place is a dead letter already."""
         ...
 
-    def parks(self, place: Place, key: Key) -> bool:
-        """Say whether the case has a dead letter that is not settled."""
+    def parks(self, place: Place, key: Key, offset: int) -> bool:
+        """Say whether the case has a dead letter before an offset that is not settled."""
         ...
 
     def blocks(self, letter: str) -> bool:

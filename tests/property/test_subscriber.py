@@ -33,7 +33,8 @@ def test_nothing_is_committed_past_what_is_unfinished(gaps: list[int], random: A
 
 CASES = st.lists(
     st.tuples(
-        st.integers(0, 4), st.lists(st.sampled_from(["ok", "fails", "hopeless", "slow"]), min_size=1, max_size=4)
+        st.integers(0, 4),
+        st.lists(st.sampled_from(["ok", "fails", "hopeless", "slow", "gives up"]), min_size=1, max_size=4),
     ),
     max_size=30,
 )
@@ -58,6 +59,8 @@ def test_each_case_is_handled_in_order_and_every_event_has_one_end(
             await asyncio.sleep(0)
         if what == "fails":
             raise RuntimeError
+        if what == "gives up":
+            raise asyncio.CancelledError  # as of something that it waited for: a failure like any other
         if what == "hopeless":
             raise PermanentError("no")
         handled.append((event.subject, number))

@@ -8,10 +8,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(
     r'"((?:record|document|feed|broker|topic|state|source|config|registry|reject|worker|dependency|internal|event|handler'
-    r'|dead-letter|input|transform)\.[a-z0-9-]+|subscriber\.(?:no-events|two-handlers|unknown|running))"'
+    r"|dead-letter|input|transform)\.[a-z0-9-]+"
+    r'|subscriber\.(?:no-events|no-topics|two-handlers|unknown|running|starting))"'
 )
 NOT_ERRORS = {
-    "dead-letter.left-hard", "document.committed", "event.dead", "event.failed", "event.html", "event.settled",
+    "dead-letter.accepted", "dead-letter.left-hard", "document.committed", "event.dead", "event.failed", "event.html",
+    "event.settled",
     "document.finished", "feed.stalled", "feed.stopped", "state.loaded", "state.loading",
     "transform.committed", "transform.stopping", "worker.log", "worker.stopped", "worker.stopping",
 }  # fmt: skip
