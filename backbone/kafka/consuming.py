@@ -115,6 +115,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             await self._client.start()
             self._client.subscribe(pattern=self._pattern, listener=self)
             await self._loop(stopping, until_caught_up=until_caught_up)
+            await self._give_up()
         except (KafkaError, AssertionError) as error:
             raise await explained(error, self._connection) from error
         finally:
@@ -144,8 +145,6 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 await asyncio.sleep(0)
             if until_caught_up and not fetched and self.joined and self._partitions.idle() and await self._at_end():
                 break
-        await self._partitions.revoking(sorted(self.assignment))
-        await self._commit()
 
     def _look(self) -> None:
         """Note up to where we have read, where that is known."""
@@ -163,6 +162,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if end is None or await self._client.position(partition) < end:
                 return False
         return True
+
+    async def _give_up(self) -> None:
+        """End what is in hand and commit it."""
+        await self._partitions.revoking(sorted(self.assignment))
+        await self._commit()
 
     async def _begin_reading(self) -> None:
         """Let records of newly assigned partitions come, once whoever works on them is ready."""

@@ -110,7 +110,7 @@ def _parsed(data: bytes, at: int, count: int) -> tuple[list[tuple[str, bytes]], 
                 size, begin = number_at(data, at)
                 end = begin + size
             encoded = data[begin:end]
-            name = known.get(encoded) or encoded.decode()
+            name = known.get(encoded) or encoded.decode("utf-8", "replace")
             size = data[end]
             if size < 0x80 and not size & 1:
                 begin, at = end + 1, end + 1 + (size >> 1)
@@ -120,7 +120,7 @@ def _parsed(data: bytes, at: int, count: int) -> tuple[list[tuple[str, bytes]], 
                 at = begin + max(0, size)
                 headers.append((name, data[begin:at] if size >= 0 else None))  # type: ignore[arg-type]  # as aiokafka
             ends.append(at)
-    except (IndexError, UnicodeDecodeError) as error:
+    except IndexError as error:
         message = f"the headers of a record are not as they must be: {type(error).__name__}"
         raise CorruptRecordException(message) from error
     return headers, ends

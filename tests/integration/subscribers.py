@@ -72,7 +72,7 @@ async def make_topics(broker: str, organisation: str, *, partitions: int = 4, de
 
 async def publish(broker: str, messages: Iterable[tuple[str, Message]]) -> None:
     """Publish messages, each when the broker gets to it."""
-    producer = AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5)
+    producer = AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5, max_request_size=8_000_000)
     await producer.start()
     try:
         sent = [
