@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from backbone import memory
-from backbone.errors import FatalError, FencedError
+from backbone.errors import FatalError, FencedError, TransientError
 from backbone.session import Producer
 
 CONFIRM_PAUSE_SECS: Final = 0.5
@@ -54,7 +54,12 @@ class Owner:
             try:
                 await self._once(opening, working)
             except asyncio.CancelledError:
-                raise
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # the client cancelled a request whose connection went; nobody asked us to end
+                gives_up(TransientError("the connection went under a request", code="broker.failed"))
+                await asyncio.sleep(backoff)
             except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
                 if gives_up(self._judged(error)):
                     return

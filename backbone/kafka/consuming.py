@@ -116,8 +116,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._client.subscribe(pattern=self._pattern, listener=self)
             await self._loop(stopping, until_caught_up=until_caught_up)
             await self._give_up()
-        except (KafkaError, AssertionError) as error:
-            raise await explained(error, self._connection) from error
+        except (KafkaError, AssertionError, asyncio.CancelledError) as error:
+            problem = await explained(error, self._connection)
+            if problem is error:
+                raise
+            raise problem from error
         finally:
             try:
                 await asyncio.wait_for(asyncio.shield(self._client.stop()), STOP_DEADLINE_SECS)
@@ -156,11 +159,14 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 self._positions[place] = state.position
 
     async def _at_end(self) -> bool:
-        for place in self.assignment:
-            partition = TopicPartition(*place)
-            end = self._client.last_stable_offset(partition)
-            if end is None or await self._client.position(partition) < end:
-                return False
+        try:
+            for place in self.assignment:
+                partition = TopicPartition(*place)
+                end = self._client.last_stable_offset(partition)
+                if end is None or await self._client.position(partition) < end:
+                    return False
+        except IllegalStateError:
+            return False  # it was given to somebody else meanwhile
         return True
 
     async def _give_up(self) -> None:
@@ -199,7 +205,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             # the group has gone on without us: what we did not commit is handed out again, to somebody
             log.warning("subscriber.commit-refused", partitions=len(positions))
             return
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, TimeoutError, asyncio.CancelledError) as error:
             mapped = classified(error, self._connection.principal)
             if not isinstance(mapped, TransientError):
                 raise

@@ -99,9 +99,11 @@ class DeadLetterTopic:
         except TimeoutError as error:
             await self.close()
             raise self._refused(f"within {SEND_DEADLINE_SECS:.0f} s") from error
-        except (KafkaError, AssertionError) as error:
+        except (KafkaError, AssertionError, asyncio.CancelledError) as error:
             await self.close()
             problem = await explained(error, self._connection)
+            if problem is error:
+                raise
             if isinstance(problem, UnreachableError) or (isinstance(problem, FatalError) and problem.code in DENIED):
                 raise problem from error
             raise self._refused(f"({type(error).__name__})") from error

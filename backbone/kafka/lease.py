@@ -142,8 +142,11 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
             while self._failure is None:
                 await client.getmany(timeout_ms=POLL_MS)  # nothing comes, as all is paused; errors surface here
             raise self._failure
-        except (KafkaError, AssertionError) as error:
-            raise await explained(error, self._connection) from error
+        except (KafkaError, AssertionError, asyncio.CancelledError) as error:
+            problem = await explained(error, self._connection)
+            if problem is error:
+                raise
+            raise problem from error
         finally:
             self._client = None
             self.partitions = frozenset()

@@ -146,8 +146,11 @@ def _parts(messages: Sequence[bytes], frame_bytes: int) -> Iterator[Sequence[byt
 def classified(error: BaseException, principal: str = "") -> BaseException:
     """Return the error that says what to do about a client's error; cancellation and ours pass unchanged.
 
-    ``principal`` is as whom we signed in: what is denied or refused is said of somebody.
+    The client cancels requests whose connection goes: to whoever waits for one that looks like a cancellation of its
+    own, which nobody asked for. ``principal`` is as whom we signed in: what is denied or refused is said of somebody.
     """
+    if isinstance(error, asyncio.CancelledError) and not is_cancelled():
+        return TransientError("the connection went under a request; begun again", code="broker.failed")
     if isinstance(error, BackboneError | asyncio.CancelledError | KeyboardInterrupt | SystemExit):
         return error
     cause = error
@@ -162,6 +165,12 @@ def classified(error: BaseException, principal: str = "") -> BaseException:
     if isinstance(error, KafkaError | TimeoutError | AssertionError):
         return TransientError(f"the transaction failed with {name}; its state will be read again", code="broker.failed")
     return error
+
+
+def is_cancelled() -> bool:
+    """Say whether somebody asked the current task to end."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _denied(errors: Iterable[BaseException]) -> str:

@@ -51,8 +51,11 @@ async def consumer(connection: KafkaConnection, *, committed: bool = True) -> As
     try:
         await client.start()
         yield client
-    except (KafkaError, AssertionError) as error:
-        raise await explained(error, connection) from error
+    except (KafkaError, AssertionError, asyncio.CancelledError) as error:
+        problem = await explained(error, connection)
+        if problem is error:
+            raise
+        raise problem from error
     finally:
         await asyncio.shield(client.stop())
 
