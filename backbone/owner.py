@@ -59,7 +59,6 @@ class Owner:
                     raise
                 # the client cancelled a request whose connection went; nobody asked us to end
                 gives_up(TransientError("the connection went under a request", code="broker.failed"))
-                await asyncio.sleep(backoff)
             except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
                 if gives_up(self._judged(error)):
                     return

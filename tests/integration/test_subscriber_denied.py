@@ -8,8 +8,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from backbone.errors import BackboneError, UnreachableError, exit_code
-from backbone.subscriber import Event, PermanentError, Settings, Subscriber
+from backbone.kafka.admin import TopicSpec, create_topics
+from backbone.kafka.connection import KafkaConnection
+from backbone.subscriber import Event, Output, PermanentError, Settings, Subscriber, Transform
+from backbone.subscriber.positions import positions_topic
 from backbone.testing.events import Publisher
+from backbone.topics import COMPACTED
 from schemas.servicerequests.v1 import StatusChanged
 from tests.integration.secured import PASSWORD, SecuredBroker, secured_broker
 from tests.integration.subscribers import changed, make_topics, number_of, publish, until
@@ -139,3 +143,34 @@ async def test_commands_say_it_in_a_line_and_an_exit_code(
     assert process.returncode == code, printed.decode()
     assert said.format(prepared) in printed.decode()
     assert "Traceback" not in printed.decode()
+
+
+async def test_a_transform_names_what_it_is_denied_too(guarded: SecuredBroker, prepared: str) -> None:
+    """It ends with exit code 4 when it is to end by itself, and else waits, not ready, until it may."""
+    name, out = f"t-{prepared}", f"{prepared}.out"
+    positions, letters = positions_topic(prepared, name), f"{prepared}.dead.{name}"
+    await create_topics(
+        KafkaConnection(guarded.open),
+        [TopicSpec(out, 1, 1), TopicSpec(letters, 1, 1), TopicSpec(positions, 12, 1, COMPACTED)],
+    )
+    settings = Settings(organisation=prepared, **guarded.settings("bob"))
+    transform = Transform(name, settings, to=[out])
+    transform.on(StatusChanged, organisations=[prepared])(lambda event: Output(b"x"))
+    with pytest.raises(BackboneError, match="denies to bob the topic") as caught:
+        await asyncio.wait_for(transform.run(until_caught_up=True), 60)
+    assert exit_code(caught.value) == 4
+    running = asyncio.create_task(transform.run())
+    try:
+        await until(lambda: transform.trouble == "broker.topic-denied")
+        for topic in (f"{prepared}.servicerequests.v1", positions, letters):
+            await guarded.grant("bob", "READ", "TOPIC", topic)
+        for topic in (out, positions, letters):
+            await guarded.grant("bob", "WRITE", "TOPIC", topic)
+        await until(lambda: transform.trouble == "broker.group-denied")
+        await guarded.grant("bob", "READ", "GROUP", name)
+        await until(lambda: transform.trouble == "broker.transactional-id-denied")
+        await guarded.grant("bob", "WRITE", "TRANSACTIONAL_ID", f"{prepared}.transform.{name}.*")
+        await until(lambda: transform.tally.handled == 3 and transform.ready)
+    finally:
+        transform.stop()
+        await asyncio.wait_for(running, 40)
