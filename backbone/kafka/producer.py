@@ -50,9 +50,12 @@ Batches = Mapping[tuple[str, int], Sequence[bytes]]
 class TransactionalProducer:
     """Publish transactions under one transactional id; starting fences every earlier owner of the id."""
 
-    def __init__(self, connection: KafkaConnection, transactional_id: str) -> None:
-        """Prepare; nothing is sent before ``start``."""
+    def __init__(
+        self, connection: KafkaConnection, transactional_id: str, *, largest_bytes: int = MAX_MESSAGE_BYTES
+    ) -> None:
+        """Prepare; nothing is sent before ``start``. ``largest_bytes`` is what a message may have."""
         guards.install()
+        self._largest_bytes = largest_bytes
         self.transactional_id = transactional_id
         self._principal = connection.principal
         self._producer = AIOKafkaProducer(
@@ -100,7 +103,7 @@ class TransactionalProducer:
         futures: list[asyncio.Future[Any]] = []
         async with asyncio.timeout(SEND_DEADLINE_SECS):
             for (topic, partition), messages in batches.items():
-                for part in _parts(messages, len(recorded) + RECORD_FRAME_BYTES):
+                for part in _parts(messages, len(recorded) + RECORD_FRAME_BYTES, self._largest_bytes):
                     batch = RecordBatch(part, recorded, timestamp)
                     future = await producer.send_batch(batch, topic, partition=partition)
                     future.add_done_callback(guards._retrieve)
@@ -120,7 +123,9 @@ class TransactionalProducer:
         await guards.discard(self._producer)
 
 
-def _parts(messages: Sequence[bytes], frame_bytes: int) -> Iterator[Sequence[bytes]]:
+def _parts(
+    messages: Sequence[bytes], frame_bytes: int, largest_bytes: int = MAX_MESSAGE_BYTES
+) -> Iterator[Sequence[bytes]]:
     """Cut messages into batches that a broker takes; nearly always they are one.
 
     Raises FatalError for a message that is too large alone.
@@ -132,8 +137,8 @@ def _parts(messages: Sequence[bytes], frame_bytes: int) -> Iterator[Sequence[byt
     size = 0
     for message in messages:
         length = len(message) + frame_bytes
-        if length > MAX_MESSAGE_BYTES:
-            text = f"a message is larger than the {MAX_MESSAGE_BYTES:,} bytes that go into one batch"
+        if length > largest_bytes:
+            text = f"a message is larger than the {largest_bytes:,} bytes that go into one batch"
             raise FatalError(text, code="feed.message-too-large")
         if part and size + length > MAX_BATCH_BYTES:
             yield part

@@ -15,6 +15,7 @@ import structlog
 from backbone import points
 from backbone.errors import BackboneError, FatalError, FencedError
 from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.dead_letters import MAX_LETTER_BYTES
 from backbone.kafka.partition_reader import PartitionReader
 from backbone.kafka.partitioning import partition_of
 from backbone.kafka.producer import TransactionalProducer
@@ -96,7 +97,8 @@ class Lane:
         self._stopping = True
 
     def _producer(self, transactional_id: str) -> Producer:
-        return TransactionalProducer(self.around.connection, transactional_id)
+        # outputs are smaller, as the translator sees to it; a dead letter is as large as what was read
+        return TransactionalProducer(self.around.connection, transactional_id, largest_bytes=MAX_LETTER_BYTES)
 
     async def _open(self, producer: Producer) -> Opened:
         """Fence, then read: never the other way round."""

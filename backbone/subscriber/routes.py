@@ -40,9 +40,13 @@ class Route:
         """Say whether it wants less than everything of its type."""
         return self.organisations != ("*",) or bool(self.attributes) or not self.replays
 
+    def hears(self, topic: str) -> bool:
+        """Say whether the handler wants anything of a topic's organisation."""
+        return self.organisations == ("*",) or _speaks(topic, self.organisations)
+
     def wants(self, topic: str, headers: Headers) -> bool:
         """Say whether the handler wants a record of its type."""
-        if self.organisations != ("*",) and not _speaks(topic, self.organisations):
+        if not self.hears(topic):
             return False
         if not self.replays and header(headers, "ce_replayid") is not None:
             return False

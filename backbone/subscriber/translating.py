@@ -19,6 +19,8 @@ from backbone.subscriber.work import Tally
 from schemas.shared import Event as Data
 
 RECORDED: Final = "ce_recordedtime"
+MOST_OUTPUT_BYTES: Final = 950_000
+"""Of what one output takes with key and headers; brokers take a million by default."""
 Packed = tuple[str, bytes, bytes]
 """Topic, packed message, key."""
 
@@ -108,7 +110,11 @@ class Translator:
             raise ConfigurationError(message, code="transform.unknown-topic")
         key = event.key if output.key is None else output.key
         kept = [(name, value) for name, value in output.headers if name != RECORDED]
-        return topic, pack((key, output.value, kept)), key
+        packed = pack((key, output.value, kept))
+        if len(packed) > MOST_OUTPUT_BYTES:
+            message = f"an output has {len(packed):,} bytes; at most {MOST_OUTPUT_BYTES:,} go on a topic"
+            raise PermanentError(message, code="transform.output-too-large")
+        return topic, packed, key
 
     def _event(self, made: Data, event: Event[Any], index: int, position: int) -> Packed:
         """Encode an event of our own. Its id follows from the input's, so that the same fact has the same id."""

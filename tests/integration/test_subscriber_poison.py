@@ -2,12 +2,14 @@
 
 import pytest
 
+from backbone.cli import subscriber as command
 from backbone.kafka.admin import TopicSpec, create_topics
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.producer import TransactionalProducer
 from backbone.kafka.readers import read_topics
 from backbone.packed import Message, pack
 from backbone.subscriber import Event, Output, Settings, Subscriber, Transform
+from backbone.subscriber.letters import open_letters
 from backbone.subscriber.positions import positions_topic
 from backbone.testing.events import Publisher
 from backbone.topics import COMPACTED
@@ -65,6 +67,32 @@ async def test_a_transform_reads_past_it_too(broker: str, organisation: str) -> 
     assert found == [b"c0", b"c1", b"c2", b"c3", b"c4"]
 
 
+async def test_a_transform_sets_aside_what_is_too_large_to_read_or_to_write(broker: str, organisation: str) -> None:
+    """An input that no event may be, and one whose output no topic takes: letters with their originals, then on."""
+    topic, out = f"{organisation}.servicerequests.v1", f"{organisation}.out"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("BACKBONE_BOOTSTRAP_SERVERS", broker)
+        patched.setenv("BACKBONE_ORGANISATION", organisation)
+        assert await command.topics("t", transform=True, replication_factor=1) == 0
+    await create_topics(
+        KafkaConnection(broker), [TopicSpec(topic, 1, 1, {"max.message.bytes": "8000000"}), TopicSpec(out, 1, 1)]
+    )
+    first, second, third = [message for _, message in Publisher(organisation).messages(changed(c, 0) for c in "abc")]
+    large = b'{"x":"' + b"x" * 3_000_000 + b'"}'
+    await publish(broker, [(topic, (b"a", large, first[2])), (topic, second), (topic, third)])
+    transform = Transform("t", Settings(bootstrap_servers=broker, organisation=organisation), to=[out])
+
+    @transform.on(StatusChanged, organisations=[organisation])
+    def larger(event: Event[StatusChanged]) -> Output:
+        return Output(b"x" * (2_000_000 if event.data.case_ref == "b" else 1))
+
+    await transform.run(until_caught_up=True)
+    letters = (await open_letters(KafkaConnection(broker), transform.dead_letter_topic)).open.values()
+    assert [letter.code for letter in letters] == ["event.oversize", "transform.output-too-large"]
+    assert [letter.value for letter in letters] == [large, second[1]]
+    assert [record.value async for record in read_topics(KafkaConnection(broker), [out])] == [b"x"]
+
+
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
 async def test_a_topic_may_be_compressed_in_any_way(broker: str, organisation: str, codec: str) -> None:
     """Whoever runs the cluster chooses: the broker compresses what feeds wrote without."""
@@ -86,9 +114,6 @@ async def test_a_topic_may_be_compressed_in_any_way(broker: str, organisation: s
 
 async def test_a_value_that_is_too_large_is_set_aside_whole(broker: str, organisation: str) -> None:
     """Larger than an event may be, and than a topic takes by default: the topic of letters is made for it."""
-    from backbone.cli import subscriber as command  # noqa: PLC0415
-    from backbone.subscriber.letters import open_letters  # noqa: PLC0415
-
     topic = f"{organisation}.servicerequests.v1"
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("BACKBONE_BOOTSTRAP_SERVERS", broker)

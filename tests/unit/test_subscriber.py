@@ -11,6 +11,7 @@ from backbone.errors import ConfigurationError
 from backbone.subscriber import Event, PermanentError, Settings, Subscriber
 from backbone.subscriber.dead import Letter, Letters, message_of, read_letter
 from backbone.subscriber.testing import Received, run_handlers, run_records
+from backbone.subscriber.trial import organisation_for
 from backbone.testing.events import Publisher
 from schemas.families import FAMILIES
 from schemas.servicerequests import v1 as servicerequests
@@ -340,6 +341,16 @@ def test_letters_of_a_case_keep_their_order() -> None:
     letters.apply("settled", two)
     assert not letters.open
     assert not letters.parks(("t", 0), b"c", 3)
+
+
+@pytest.mark.parametrize(
+    ("organisations", "speaks"),
+    [(["*"], "E09000099"), (["E08*"], "E08000000"), (["E0700001?"], "E07000010"), (["dwp", "E09*"], "E09000099")],
+)
+def test_a_trial_speaks_for_whom_the_handler_listens_to(organisations: list[str], speaks: str) -> None:
+    """A service that wants some councils only sees something in its trial, too."""
+    made, _ = subscriber(organisations=organisations)
+    assert organisation_for(made, StatusChanged) == speaks
 
 
 def test_every_family_can_be_subscribed_to() -> None:
