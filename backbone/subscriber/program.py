@@ -27,7 +27,8 @@ def run_program(name: str, settings: Settings, run: Callable[[], Awaitable[None]
         asyncio.run(_run_and_leave(run))
     except BackboneError as error:
         who = f" as {settings.username}" if settings.username else ""
-        sys.stderr.write(f"{name}{who}: {error.message} [{error.code}]; {error.guidance}\n")
+        what_to_do = f"; {error.guidance}" if error.guidance else ""
+        sys.stderr.write(f"{name}{who}: {error.message} [{error.code}]{what_to_do}\n")
         code = exit_code(error)
     sys.exit(code)
 

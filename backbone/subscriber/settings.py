@@ -1,11 +1,12 @@
 """How a subscriber is set: by arguments, by environment variables (``BACKBONE_…``), or both."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backbone.errors import ConfigurationError
 from backbone.kafka.connection import KafkaConnection, SaslMechanism, SecurityProtocol
 from backbone.secret import Secret
 from schemas.shared import Organisation
@@ -42,6 +43,16 @@ class Settings(BaseSettings):
     facts_without_hook: Literal["dead", "ignore"] = "dead"
     stop_within_secs: Annotated[float, Field(gt=0)] = 10.0
     http: Annotated[str, StringConstraints(pattern=r"^[^:]+:[0-9]{1,5}$")] | None = None
+
+    def __init__(self, **values: Any) -> None:
+        """Take values, and missing ones from variables; raises ConfigurationError that names all that is wrong."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            faults = error.errors(include_input=False, include_url=False, include_context=False)
+            wrong = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+            guidance = "look at the arguments of Settings and at the variables BACKBONE_..."
+            raise ConfigurationError(wrong, code="config.invalid-value", guidance=guidance) from None
 
     def connection(self) -> KafkaConnection:
         """Return how to reach the cluster."""

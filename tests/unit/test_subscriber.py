@@ -285,6 +285,15 @@ def test_what_cannot_be_is_refused_at_once() -> None:
         made.on(StatusChanged, batch=5)(print)  # type: ignore[type-var]  # never called
 
 
+def test_settings_that_cannot_be_are_named_all_at_once_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From arguments or variables: the names and what is wrong, never the values."""
+    monkeypatch.setenv("BACKBONE_TRIES", "plenty-canary")
+    with pytest.raises(ConfigurationError, match=r"concurrency.*tries|tries.*concurrency") as caught:
+        Settings(concurrency=0)
+    assert caught.value.code == "config.invalid-value"
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("organisations", "matching", "other"),
     [
