@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -14,7 +15,7 @@ from backbone.examine import Examined, examine
 from backbone.moments import rfc3339
 from backbone.pipeline import BATCH_RECORDS, DocumentFacts, Pipeline
 from backbone.receipts import Counts, DocumentOutcome, Receipt, receipt_of
-from backbone.session import Session, continued
+from backbone.session import Batches, Session, continued
 from backbone.sources.source import Source, SourceDocument
 from backbone.state import LedgerEntry, OpenDocument
 
@@ -53,6 +54,7 @@ class DocumentRun:
         self._traceparent = new_traceparent()
         self._began_at = rfc3339(session.now())
         self._counts = Counts()
+        self._tallied = Counts()
         self._log = log.bind(feed=session.feed.name, document=document.name)
 
     async def run(self) -> Receipt | None:
@@ -82,6 +84,7 @@ class DocumentRun:
         document = self._document
         pipeline = self._pipeline(examined)
         opened = begun or self._opened(examined)
+        self._tallied = replace(opened.counts)
         committing: asyncio.Task[None] | None = None
         try:
             with document.open() as stream:
@@ -110,7 +113,7 @@ class DocumentRun:
                     delivered += batch.records
                     opened = continued(opened, delivered, reader.offset, self._counts)
                     batches = self._session.transaction(batch, document=opened, traceparent=self._traceparent)
-                    committing = asyncio.create_task(self._session.publish(batches))
+                    committing = asyncio.create_task(self._publish(batches, opened.counts, batch.records))
                     if self._stopping():
                         await committing
                         return None
@@ -123,6 +126,12 @@ class DocumentRun:
         if not document.unchanged():
             return await self._changed(examined, opened)
         return await self._end(examined, "complete", pipeline=pipeline)
+
+    async def _publish(self, batches: Batches, counts: Counts, records: int) -> None:
+        """Commit a transaction, then add what it brought to the tally."""
+        await self._session.publish(batches)
+        self._session.tally.committed(self._tallied, counts, records)
+        self._tallied = counts
 
     def _pipeline(self, examined: Examined) -> Pipeline:
         session, feed, document = self._session, self._session.feed, self._document
@@ -192,7 +201,12 @@ class DocumentRun:
         )  # fmt: skip
         batch = None if pipeline is None else pipeline.cut()
         batches = session.transaction(batch, receipt=receipt, ended=document.fingerprint, traceparent=self._traceparent)
-        await session.publish(batches)
+        ended = replace(counts, records=receipt.records, duplicate=receipt.duplicate)
+        await self._publish(batches, ended, 0 if batch is None else batch.records)
+        session.tally.ended(receipt)
+        if outcome == "complete":
+            secs = (session.now() - document.modified_at).total_seconds()
+            session.tally.document_secs.observe(max(0.0, secs))
         points.reached("document.committed")
         self._log.info(
             "document.finished", outcome=outcome, code=receipt.code, records=receipt.records,
@@ -215,5 +229,6 @@ class DocumentRun:
             began_at=begun.began_at, finished_at=rfc3339(session.now()), traceparent=begun.traceparent,
         )  # fmt: skip
         await session.publish(session.transaction(None, receipt=receipt, ended=begun.fingerprint))
+        session.tally.ended(receipt)
         await source.finish(begun.fingerprint, "aborted")
         return receipt

@@ -123,15 +123,17 @@ class FencedError(FatalError):
     default_code = "feed.fenced"
 
 
+EXIT_FATAL: Final = 5
+EXIT_DENIED: Final = 4
 DENIED: Final = frozenset({"broker.topic-denied", "broker.group-denied", "broker.transactional-id-denied"})
 
 
 def exit_code(error: BackboneError) -> int:
     """Return the exit code that tells a script what kind of problem it was."""
     if error.code in DENIED:
-        return 4
+        return EXIT_DENIED
     if isinstance(error, ConfigurationError):
         return 2
     if isinstance(error, UnreachableError):
         return 3
-    return 5 if isinstance(error, FatalError) else 1
+    return EXIT_FATAL if isinstance(error, FatalError) else 1

@@ -6,13 +6,14 @@ Shards of feeds and the input partitions of transforms live this way. The order 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from backbone import memory
 from backbone.errors import FatalError, FencedError, TransientError
 from backbone.session import Producer
+from backbone.waiting import Reason, waiting
 
 CONFIRM_PAUSE_SECS: Final = 0.5
 BACKOFF_FIRST_SECS: Final = 0.1
@@ -21,23 +22,29 @@ STEADY_SECS: Final = 10.0
 """Who worked for so long begins again at once; who fails each time, such as on a topic that refuses, ever later."""
 FENCED_MOST: Final = 3
 FENCED_WITHIN_SECS: Final = 60.0
+CONFIRMING: Final = Reason(
+    "broker.unreachable", "the broker to confirm that the lease is ours", "look at the brokers and the network"
+)
 
 Opened = TypeVar("Opened")
 
 
 @dataclass(slots=True)
 class Owner:
-    """The life of whoever owns a transactional id for as long as the lease is ours."""
+    """The life of whoever owns a transactional id for as long as the lease is ours.
+
+    ``stopping`` cuts everything short but the work in hand, which ends by itself.
+    """
 
     transactional_id: str
     producer: Callable[[str], Producer]
     confirm: Callable[[], Awaitable[bool]]
-    stopping: Callable[[], bool]
+    stopping: asyncio.Event
     _fenced_at: list[float] = field(default_factory=list)
 
     async def run(
         self,
-        opening: Callable[[Producer], Awaitable[Opened]],
+        opening: Callable[[Producer], Coroutine[Any, Any, Opened]],
         working: Callable[[Opened], Awaitable[None]],
         gives_up: Callable[[Exception], bool],
     ) -> None:
@@ -46,11 +53,8 @@ class Owner:
         ``opening`` starts the producer it is given, and reads what was committed only then.
         """
         backoff = BACKOFF_FIRST_SECS
-        while not self.stopping():
-            if not await self.confirm():
-                await asyncio.sleep(CONFIRM_PAUSE_SECS)
-                continue
-            began = asyncio.get_running_loop().time()
+        while not self.stopping.is_set():
+            began, is_fenced = asyncio.get_running_loop().time(), False
             try:
                 await self._once(opening, working)
             except asyncio.CancelledError:
@@ -62,23 +66,48 @@ class Owner:
             except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
                 if gives_up(self._judged(error)):
                     return
+                is_fenced = isinstance(error, FencedError)
             else:
                 continue
             memory.settle()
-            if asyncio.get_running_loop().time() - began > STEADY_SECS:
+            if is_fenced or asyncio.get_running_loop().time() - began > STEADY_SECS:
                 backoff = BACKOFF_FIRST_SECS
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            await self._unless_stopped(asyncio.sleep(backoff * random.uniform(0.5, 1.5)))  # noqa: S311 - jitter
             backoff = min(backoff * 2, BACKOFF_LAST_SECS)
 
     async def _once(
-        self, opening: Callable[[Producer], Awaitable[Opened]], working: Callable[[Opened], Awaitable[None]]
+        self,
+        opening: Callable[[Producer], Coroutine[Any, Any, Opened]],
+        working: Callable[[Opened], Awaitable[None]],
     ) -> None:
         """Open and work until the end or the first error."""
+        await self._unless_stopped(self._confirmed())
+        if self.stopping.is_set():
+            return
         producer = self.producer(self.transactional_id)
         try:
-            await working(await opening(producer))
+            opened = await self._unless_stopped(opening(producer))
+            if opened is not None:
+                await working(opened)
         finally:
             await asyncio.shield(producer.discard())
+
+    async def _confirmed(self) -> None:
+        with waiting(CONFIRMING):
+            while not await self.confirm():
+                await asyncio.sleep(CONFIRM_PAUSE_SECS)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, Opened]) -> Opened | None:
+        """Return what the work gives, or None when we are asked to stop before."""
+        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for one in (task, stop):
+                one.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
+            del task, stop  # or an error holds this frame, and the frame the task with the error
 
     def _judged(self, error: Exception) -> Exception:
         """Return the error, or a fatal one where we are fenced again and again although the lease is ours."""

@@ -77,6 +77,8 @@ async def _one(session: Session, sha256: str, rejects: list[Reject]) -> Receipt:
     )  # fmt: skip
     document = session.state.checkpoint.document
     await session.publish(session.transaction(gathered, document=document, receipt=receipt, traceparent=traceparent))
+    session.tally.committed(Counts(), counts, len(rejects))
+    session.tally.ended(receipt)
     log.info("rejects.redriven", feed=session.feed.name, records=receipt.records, published=receipt.published)
     return receipt
 

@@ -4,6 +4,7 @@ State in memory runs ahead of what is committed, by at most the transaction in f
 session is thrown away and the state is read again, so it never has to be put back.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +19,7 @@ from backbone.pipeline import Partitioner
 from backbone.receipts import Counts, Receipt
 from backbone.sources.source import Fingerprint
 from backbone.state import Checkpoint, LedgerEntry, OpenDocument, ShardState
+from backbone.tally import Tally
 
 Batches = Mapping[tuple[str, int], Sequence[bytes]]
 """The packed messages of one transaction by topic and partition."""
@@ -53,17 +55,24 @@ class Session:
         worker: str,
         now: Callable[[], datetime],
         reject_retention_days: int = 30,
+        tally: Tally | None = None,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take a started producer and a loaded state; ``stale`` asks for the state to be read again."""
+        """Take a started producer and a loaded state; ``stale`` asks for the state to be read again.
+
+        ``committed`` is called after every transaction, and what it brought is added to ``tally``.
+        """
         self.feed = feed
         self.state = state
         self.partition_of = partition_of
         self.now = now
         self.stale = False
+        self.tally = Tally() if tally is None else tally
         self._producer = producer
         self._state_place = (feed.topics.state, state_partition)
         self._worker = worker
         self._reject_retention_days = reject_retention_days
+        self._committed = committed
 
     @property
     def ordinal(self) -> int:
@@ -117,7 +126,10 @@ class Session:
 
     async def publish(self, batches: Batches) -> None:
         """Commit a transaction; ``ce_recordedtime`` is the moment it begins."""
+        began = time.monotonic()
         await self._producer.publish(batches, rfc3339(self.now()))
+        self.tally.transaction_secs.observe(time.monotonic() - began)
+        self._committed()
 
     async def obeyed(self, control: int, also: Iterable[Message] = ()) -> None:
         """Note that a command was carried out, with what it changed in the state."""

@@ -26,8 +26,12 @@ from backbone.session import Producer, Session
 from backbone.sources.source import CaughtUp, SourceDocument
 from backbone.state import ShardState
 from backbone.status import ShardStatus
+from backbone.tally import Tally
+from backbone.waiting import Waits, waits_are
 
 BARRIER_SECS: Final = 2.0
+SOURCE_PAUSES_SECS: Final = (0.2, 0.5, 1.0, 2.0)
+"""How long a source that fails is left alone, the last one again and again."""
 
 log = structlog.get_logger(__name__)
 
@@ -86,22 +90,25 @@ class Shard:
         confirm: Callable[[], Awaitable[bool]],
         worker: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        deployment: str = "default",
     ) -> None:
         """Prepare; nothing happens before ``run``."""
         self.feed = feed
         self.name = shard
         self.state_partition = state_partition
         self.commands: list[tuple[int, Command]] = []
-        self.status = ShardStatus(feed.name, shard, worker, feed.expected_every_secs, feed.paused)
+        self.status = ShardStatus(feed.name, shard, worker, feed.expected_every_secs, feed.paused, deployment)
+        self.tally = Tally()
+        self.waits = Waits()
         self.caught_up = asyncio.Event()
         self._setup = replace(feed.setup, shard=shard)
         self._broker = broker
         self._worker = worker
         self._now = now
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._log = log.bind(feed=feed.name, shard=shard)
-        self._owner = Owner(self.transactional_id, broker.producer, confirm, lambda: self._stopping)
+        self._owner = Owner(self.transactional_id, broker.producer, confirm, self._stopping)
 
     @property
     def key(self) -> str:
@@ -120,15 +127,16 @@ class Shard:
 
     def stop(self) -> None:
         """Ask the shard to end after the document or the transaction in hand."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
 
     def resume(self) -> None:
         """Be ready to run again after a stop."""
-        self._stopping = False
+        self._stopping.clear()
 
     async def run(self, barrier: Barrier) -> None:
         """Work until stopped, cancelled or fatally failed; every error but a fatal one begins again."""
+        waits_are(self.waits)
 
         async def opening(producer: Producer) -> Session:
             return await self._open(producer, barrier)
@@ -148,8 +156,9 @@ class Shard:
         session = Session(
             self._setup, state, producer, partitioner, self.state_partition,
             worker=self._worker, now=self._now, reject_retention_days=self.feed.reject_retention_days,
+            tally=self.tally, committed=self._progressed,
         )  # fmt: skip
-        self.status.held = {entry.sha256: entry.code for entry in state.ledger.values() if entry.outcome == "held"}
+        self.status.knows(state)
         self.status.running(epoch_ms(self._now()))
         self._note(session)
         for _, fingerprint, outcome in sorted(state.ended, key=lambda entry: entry[0]):
@@ -161,8 +170,9 @@ class Shard:
         """Take documents and commands in turn until stopped or until the state has to be read again."""
         documents = self.feed.source.documents(self.name, session.state)
         coming: asyncio.Task[SourceDocument | CaughtUp] | None = None
+        failures = 0
         try:
-            while not self._stopping and not session.stale:
+            while not self._stopping.is_set() and not session.stale:
                 self._wake.clear()
                 await self._obey(session)
                 if self.feed.paused:
@@ -173,9 +183,20 @@ class Shard:
                 woken = asyncio.ensure_future(self._wake.wait())
                 await asyncio.wait({coming, woken}, return_when=asyncio.FIRST_COMPLETED)
                 woken.cancel()
-                if coming.done():
-                    item = coming.result()
-                    coming = None
+                if not coming.done():
+                    continue
+                ended, coming = coming, None
+                try:
+                    item = ended.result()
+                except TransientError as error:
+                    # our state and our transactions are as they were: only the source is begun anew
+                    self._gives_up(error)
+                    documents = self.feed.source.documents(self.name, session.state)
+                    pause_secs = SOURCE_PAUSES_SECS[min(failures, len(SOURCE_PAUSES_SECS) - 1)]
+                    coming = asyncio.ensure_future(_next(documents, pause_secs))
+                    failures += 1
+                else:
+                    failures = 0
                     await self._take(session, item)
         finally:
             if coming is not None:
@@ -194,11 +215,12 @@ class Shard:
             self.status.caught_up = item.waiting == 0
             if item.waiting == 0:
                 self.caught_up.set()
+            self._progressed()
             return
         self.caught_up.clear()
         self.status.caught_up = False
-        self.status.document = item.name
-        receipt = await DocumentRun(session, self.feed.source, item, lambda: self._stopping).run()
+        self.status.document, self.status.document_at_ms = item.name, epoch_ms(item.modified_at)
+        receipt = await DocumentRun(session, self.feed.source, item, self._stopping.is_set).run()
         if receipt is not None:
             self.status.received(receipt, epoch_ms(self._now()))
         self._note(session)
@@ -233,26 +255,33 @@ class Shard:
             discarded = replace(entry, outcome="discarded", at_ms=epoch_ms(self._now()))
             await session.obeyed(offset + 1, state.write_ended(discarded, entry.fingerprint))
 
+    def _progressed(self) -> None:
+        self.status.progressed(epoch_ms(self._now()))
+
     def _note(self, session: Session) -> None:
-        self.status.open_rejects = len(session.state.rejects)
+        rejects = session.state.rejects
+        self.status.open_rejects = len(rejects)
+        self.status.oldest_reject_ms = min((entry.at_ms for entry in rejects.values()), default=0)
         self.status.control = session.state.checkpoint.control
 
     def _gives_up(self, error: Exception) -> bool:
         """Note an error where people see it; say whether it ends the feed."""
         now_ms = epoch_ms(self._now())
         if isinstance(error, FencedError):
+            self.tally.fenced += 1
             self._log.warning("shard.fenced", code=error.code)
             return False
+        fatal = isinstance(error, FatalError)
         if isinstance(error, BackboneError):
-            fatal = isinstance(error, FatalError)
-            self.status.stalled(error.code, error.message, error.guidance, now_ms, ended=fatal)
-            write = self._log.error if fatal else self._log.warning
-            write("feed.stopped" if fatal else "feed.stalled", code=error.code, message=error.message)
-            return fatal
-        self.status.stalled("internal.error", f"unexpected {type(error).__name__}", "report it with the log", now_ms)
-        frames = _where(error)
-        self._log.error("feed.stalled", code="internal.error", error=type(error).__name__, where=frames)
-        return False
+            code, message, guidance, more = error.code, error.message, error.guidance, {}
+        else:
+            code, message, guidance = "internal.error", f"unexpected {type(error).__name__}", "report it with the log"
+            more = {"where": _where(error)}
+        if self.status.stalled(code, message, guidance, now_ms, ended=fatal):  # once a cause, not once a try
+            self.tally.stalled(code)
+            write = self._log.error if fatal or more else self._log.warning
+            write("feed.stopped" if fatal else "feed.stalled", code=code, message=message, **more)
+        return fatal
 
 
 def _where(error: BaseException) -> list[str]:
@@ -264,7 +293,11 @@ def _where(error: BaseException) -> list[str]:
     return places[-6:]
 
 
-async def _next(documents: AsyncIterator[SourceDocument | CaughtUp]) -> SourceDocument | CaughtUp:
+async def _next(
+    documents: AsyncIterator[SourceDocument | CaughtUp], pause_secs: float = 0.0
+) -> SourceDocument | CaughtUp:
+    if pause_secs:
+        await asyncio.sleep(pause_secs)
     try:
         return await anext(documents)
     except StopAsyncIteration:

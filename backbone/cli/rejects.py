@@ -22,7 +22,7 @@ from backbone.redrive import repaired
 from backbone.rejects import REPAIR_TYPE, Reject
 from backbone.rejects import message_of as reject_message
 from backbone.state import ShardState
-from backbone.worker import placed
+from backbone.worker_settings import placed
 
 app = App(name="rejects", help="Records that were set aside: look, repair, feed through again.")
 REDRIVE_WAIT_SECS: Final = 60.0
@@ -189,7 +189,7 @@ async def _repair(deployment: Deployment, reject: Reject, file: Path) -> None:
 
 async def send_command(deployment: Deployment, command: Command, *, wait: bool) -> int:
     """Write a command to the control topic and wait until its shards have obeyed it; return the exit code."""
-    from backbone.cli.running import _newest as newest_status  # noqa: PLC0415
+    from backbone.cli.running import newest  # noqa: PLC0415
     from backbone.kafka.broker import PlainProducer  # noqa: PLC0415
 
     async with PlainProducer(deployment.connection) as producer:
@@ -200,7 +200,7 @@ async def send_command(deployment: Deployment, command: Command, *, wait: bool) 
     try:
         async with asyncio.timeout(REDRIVE_WAIT_SECS):
             while True:
-                found = [entry for entry in (await newest_status(deployment)).values() if entry.feed == command.feed]
+                found = [entry for entry in await newest(deployment) if entry.feed == command.feed]
                 if found and all(entry.control > offset for entry in found):
                     output.say("done; see `backbone receipts list`", "green")
                     return 0

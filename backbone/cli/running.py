@@ -4,12 +4,12 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-import orjson
-import stamina
-
+from backbone.board import Board
 from backbone.cli import output
 from backbone.cli.deployment import HERE, Config
 from backbone.config import Deployment, load
@@ -18,9 +18,14 @@ from backbone.logs import configure_logging
 from backbone.moments import epoch_ms
 from backbone.status import WORST_FIRST, ShardStatus
 
+ANSWER_SECS: Final = 4.0
+RECENT_MS: Final = 15_000
 
-async def run(*, config: Config = HERE, once: bool = False, log_json: bool | None = None) -> int:
-    """Run every feed until stopped; SIGTERM ends after the transactions in hand.
+
+async def run(
+    *, config: Config = HERE, once: bool = False, http: str | None = None, log_json: bool | None = None
+) -> int:
+    """Run every feed until stopped; SIGTERM ends after the transactions in hand, within ten seconds.
 
     Parameters
     ----------
@@ -28,35 +33,23 @@ async def run(*, config: Config = HERE, once: bool = False, log_json: bool | Non
         The deployment file, or its folder.
     once
         End when everything that lies ready has its receipt.
+    http
+        Serve /livez, /readyz and /metrics at HOST:PORT.
     log_json
         JSON log lines; by default when standard error is no terminal.
     """
-    from backbone.worker import run_worker  # noqa: PLC0415 - the clients are loaded when they are needed
+    from backbone.provisioning import ensure_fit_to_run  # noqa: PLC0415 - the clients are loaded when they are needed
+    from backbone.stopping import end_process  # noqa: PLC0415
+    from backbone.worker import run_worker  # noqa: PLC0415
 
     configure_logging(json=not sys.stderr.isatty() if log_json is None else log_json)
     deployment = load(config)
-    await _until_fit(deployment, once=once)
-    return await run_worker(deployment.worker_settings(once=once))
-
-
-async def _until_fit(deployment: Deployment, *, once: bool) -> None:
-    """Wait for the broker with back-off; one-shot runs give up at once."""
-    from backbone.provisioning import ensure_fit_to_run  # noqa: PLC0415
-
-    stamina.instrumentation.set_on_retry_hooks([])  # the default hook would log the arguments
-    waiting = stamina.retry_context(
-        on=UnreachableError, attempts=1 if once else None, timeout=None, wait_initial=0.5, wait_max=15.0
-    )
-    said = False
-    async for attempt in waiting:
-        with attempt:
-            try:
-                await ensure_fit_to_run(deployment)
-            except UnreachableError as error:
-                if not said:
-                    output.say(f"{deployment.connection.bootstrap_servers}: {error.message}; trying again", "yellow")
-                said = True
-                raise
+    settings = replace(
+        deployment.worker_settings(once=once), http=http, fit=lambda: ensure_fit_to_run(deployment)
+    )  # fmt: skip
+    code = await run_worker(settings)
+    end_process(code)
+    return code
 
 
 async def status(*, config: Config = HERE, json: bool = False) -> int:
@@ -70,45 +63,59 @@ async def status(*, config: Config = HERE, json: bool = False) -> int:
         One JSON object a shard.
     """
     deployment = load(config)
-    newest = await _newest(deployment)
+    found = await newest(deployment)
     now_ms = epoch_ms(datetime.now(UTC))
     for feed in deployment.feeds:
-        if not any(found.feed == feed.name for found in newest.values()):
-            newest[f"{feed.name}/?"] = ShardStatus(feed.name, "?", "", paused=feed.model.paused)
-    judged = [(*found.judged(now_ms), found) for found in newest.values()]
-    judged.sort(key=lambda entry: (WORST_FIRST.index(entry[0]), entry[2].feed))
+        if not any(one.feed == feed.name for one in found):
+            found.append(ShardStatus(feed.name, "?", "", paused=feed.model.paused))
+    judged = [(one.verdict(now_ms), one) for one in found]
+    judged.sort(key=lambda entry: (WORST_FIRST.index(entry[0].state), entry[1].feed, entry[1].shard))
     if json:
-        for state, code, found in judged:
-            output.json_line({
-                "schema_version": output.SCHEMA_VERSION, "state": state, "code": code or None, **found.as_json()
-            })  # fmt: skip
+        for verdict, one in judged:
+            output.json_line({"schema_version": output.SCHEMA_VERSION, **one.as_json(), **verdict.as_json()})
     else:
-        columns = ("state", "feed", "shard", "since", "documents", "waiting", "open rejects", "cause", "what to do")
+        columns = ("state", "feed", "shard", "since", "cause", "waits for", "what to do", "waiting", "open rejects")
         rows = [
-            (state, found.feed, found.shard, _clock(found.since_ms), found.documents, found.waiting,
-             found.open_rejects, code, _advice(code, found))
-            for state, code, found in judged
+            (verdict.state, one.feed, one.shard, _clock(verdict.since_ms), verdict.code, verdict.waits_for,
+             verdict.to_do, one.waiting, one.open_rejects)
+            for verdict, one in judged
         ]  # fmt: skip
-        output.table(columns, rows, numbers=("documents", "waiting", "open rejects"))
-    return 0 if all(state in {"OK", "PAUSED"} for state, _, _ in judged) else 1
+        output.table(columns, rows, numbers=("waiting", "open rejects"))
+        causes = dict.fromkeys(verdict.code for verdict, _ in judged if not verdict.is_well)
+        if causes:
+            output.say(f"docs/operations.md has an entry for each cause: {', '.join(causes)}")
+    return 0 if all(verdict.is_well for verdict, _ in judged) else 1
 
 
-async def _newest(deployment: Deployment) -> dict[str, ShardStatus]:
+async def newest(deployment: Deployment) -> list[ShardStatus]:
+    """Return the newest heartbeat of each of the deployment's shards: recent ones, and all where that is not enough."""
+    names = {feed.name for feed in deployment.feeds}
+    recent = epoch_ms(datetime.now(UTC)) - RECENT_MS
+    for begin in (recent, 0):
+        board = await _heard(deployment, begin)
+        found = [one for one in board.of(deployment.model.deployment) if one.feed in names]
+        if {one.feed for one in found} == names:
+            break
+    return found
+
+
+async def _heard(deployment: Deployment, begin_ms: int) -> Board:
+    """Read heartbeats; a broker that says nothing for four seconds is as good as none."""
     from backbone.kafka.readers import read_topics  # noqa: PLC0415
 
-    newest: dict[str, ShardStatus] = {}
-    async for record in read_topics(deployment.connection, [deployment.topics.status]):
-        if record.value is not None:
-            content = orjson.loads(record.value)
-            content.pop("v")
-            newest[(record.key or b"").decode()] = ShardStatus(**content)
-    return newest
-
-
-def _advice(code: str, found: ShardStatus) -> str:
-    if found.guidance and code == found.stalled_code:
-        return found.guidance
-    return f"docs/operations.md, {code}" if code else ""
+    board = Board()
+    clock = asyncio.get_running_loop().time
+    try:
+        async with asyncio.timeout(ANSWER_SECS) as patience:
+            async for record in read_topics(deployment.connection, [deployment.topics.status], begin=begin_ms):
+                patience.reschedule(clock() + ANSWER_SECS)
+                if record.value is not None:
+                    board.take(record.value)
+    except TimeoutError:
+        address = deployment.connection.bootstrap_servers
+        message = f"the broker at {address} takes connections and does not answer"
+        raise UnreachableError(message, guidance="look at the brokers and the network") from None
+    return board
 
 
 def _clock(moment_ms: int) -> str:

@@ -25,7 +25,7 @@ from backbone.secret import Secret
 from backbone.sources.files import FilesSource
 from backbone.sources.filesystem import LocalFolder
 from backbone.sources.unpack import Spool
-from backbone.worker import WorkerSettings
+from backbone.worker_settings import WorkerSettings
 
 BUILT_IN: Final = "adapters:ADAPTERS"
 _REFERENCE: Final = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")

@@ -1,6 +1,5 @@
 """The real Kafka behind a worker: what shards, status and control need, over one connection."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -8,12 +7,13 @@ from typing import Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from backbone.errors import BackboneError, UnreachableError
 from backbone.feed import ServiceTopics
+from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.guards import DISCARD_DEADLINE_SECS
 from backbone.kafka.partitioning import partition_of
-from backbone.kafka.producer import TransactionalProducer, classified
-from backbone.kafka.readers import TopicRecord, partition_counts, read_state, read_topics
+from backbone.kafka.producer import UNREACHABLE, TransactionalProducer, classified, refusal_of
+from backbone.kafka.readers import From, TopicRecord, partition_counts, read_state, read_topics
 from backbone.packed import Message
 from backbone.rejects import Reject
 
@@ -51,9 +51,14 @@ class KafkaBroker:
                 found[key] = Reject.model_validate_json(record.value)
         return found
 
-    def follow(self, topic: str) -> AsyncIterator[TopicRecord]:
-        """Yield a topic's records from its beginning, for ever."""
-        return read_topics(self._connection, [topic], follow=True)
+    def follow(
+        self, topic: str, *, begin: From = "earliest", attached: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[TopicRecord]:
+        """Yield a topic's records, for ever; ``attached`` is called when it is there and is being read.
+
+        Ends at once where the topic is missing.
+        """
+        return read_topics(self._connection, [topic], begin=begin, follow=True, attached=attached)
 
 
 class PlainProducer:
@@ -61,6 +66,7 @@ class PlainProducer:
 
     def __init__(self, connection: KafkaConnection) -> None:
         """Prepare; nothing is sent before it is entered."""
+        guards.install()
         self._producer = AIOKafkaProducer(
             **connection.options(), acks="all", enable_idempotence=True, linger_ms=0, request_timeout_ms=10_000
         )
@@ -69,19 +75,26 @@ class PlainProducer:
         """Connect; raises UnreachableError."""
         try:
             await self._producer.start()
-        except KafkaError as error:
-            await asyncio.wait_for(self._producer.stop(), DISCARD_DEADLINE_SECS)
+        except BaseException as error:
+            await guards.discard(self._producer)
             raise classified(error) from error
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect within two seconds, whatever state the broker is in."""
-        try:
-            await asyncio.wait_for(self._producer.stop(), DISCARD_DEADLINE_SECS)
-        except (KafkaError, TimeoutError):
-            return
+        """Disconnect within a bound, whatever state the broker is in; every message was waited for before."""
+        await guards.discard(self._producer)
+
+    def refusal(self) -> BackboneError | None:
+        """Return why a message is refused and sent again and again, where the broker has said so."""
+        return refusal_of(self._producer)
+
+    async def ping(self, topic: str) -> None:
+        """Ask some broker for something small; raises UnreachableError when none answers."""
+        self._producer.client.add_topic(topic)
+        if not await self._producer.client.force_metadata_update():
+            raise UnreachableError("no broker answers", guidance=UNREACHABLE)
 
     async def send(self, topic: str, message: Message) -> int:
         """Write one message by its key; return its offset when every in-sync replica has it."""
@@ -94,6 +107,7 @@ class PlainProducer:
     async def send_to(self, topic: str, partition: int, message: Message) -> int:
         """Write one message to a partition; return its offset."""
         key, value, headers = message
+        guards.forget_refused(self._producer)
         try:
             sent = await self._producer.send_and_wait(topic, value, key=key, headers=headers, partition=partition)
         except KafkaError as error:

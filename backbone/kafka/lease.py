@@ -14,15 +14,16 @@ from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaError
 
-from backbone.errors import BackboneError
+from backbone.errors import BackboneError, FatalError, FencedError
+from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.diagnosis import explained
+from backbone.kafka.producer import classified
 
 SESSION_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_MS: Final = 1_000
 REBALANCE_TIMEOUT_MS: Final = 10_000
 CONFIRM_DEADLINE_SECS: Final = 5.0
-STOP_DEADLINE_SECS: Final = 10.0
 POLL_MS: Final = 1_000
 
 log = structlog.get_logger(__name__)
@@ -153,11 +154,9 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
             await self._stop(client)
 
     async def _stop(self, client: AIOKafkaConsumer) -> None:
-        """Leave the group; a broker that does not answer is given ten seconds."""
-        try:
-            await asyncio.wait_for(client.stop(), STOP_DEADLINE_SECS)
-        except (KafkaError, TimeoutError, AssertionError) as error:
-            log.warning("lease.left-without-answer", error=type(error).__name__)
+        """Leave the group; a broker that does not answer is given two seconds, as its group then forgets us anyway."""
+        if not await guards.discard_consumer(client):
+            log.warning("lease.left-without-answer", group=self._group)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Pause what we got, as nothing is read through the group, and pass it on."""
@@ -187,13 +186,19 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
         return self._client is not None and self._client._coordinator.coordinator_id is not None
 
     async def confirm(self, partition: int) -> bool:
-        """Say whether the group still counts us as the partition's owner: it takes a commit of our generation."""
+        """Say whether the group still counts us as the partition's owner: it takes a commit of our generation.
+
+        Raises FatalError where an ACL denies it, which asking again does not change.
+        """
         client = self._client
         if client is None or partition not in self.partitions:
             return False
         try:
             commit = client.commit({TopicPartition(self._topic, partition): 0})
             await asyncio.wait_for(commit, CONFIRM_DEADLINE_SECS)
-        except (KafkaError, TimeoutError, AssertionError, BackboneError):
+        except (KafkaError, TimeoutError, AssertionError, BackboneError) as error:
+            mapped = classified(error, self._connection.principal)
+            if isinstance(mapped, FatalError) and not isinstance(mapped, FencedError):
+                raise mapped from error
             return False
         return partition in self.partitions

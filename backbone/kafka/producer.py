@@ -17,7 +17,13 @@ from aiokafka.errors import (
     InvalidTransactionTimeout,
     KafkaConnectionError,
     KafkaError,
+    MessageSizeTooLargeError,
+    NodeNotReadyError,
+    NotEnoughReplicasAfterAppendError,
+    NotEnoughReplicasError,
     ProducerFenced,
+    RecordListTooLargeError,
+    RequestTimedOutError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
@@ -29,15 +35,22 @@ from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.record_batch import RECORD_FRAME_BYTES, RecordBatch
 from backbone.packed import packed_headers
+from backbone.waiting import Reason, waiting
 
 REQUEST_TIMEOUT_MS: Final = 15_000
 TRANSACTION_TIMEOUT_MS: Final = 30_000
 SEND_DEADLINE_SECS: Final = 10.0
 COMMIT_DEADLINE_SECS: Final = 10.0
 START_DEADLINE_SECS: Final = 40.0
+METADATA_PAUSE_SECS: Final = 0.1
 MAX_BATCH_BYTES: Final = 524_288
 MAX_MESSAGE_BYTES: Final = 1_000_000
 """A message that is larger than a batch goes alone, up to what brokers take by default."""
+
+UNREACHABLE: Final = "look at kafka.bootstrap_servers, the brokers, the network and the credentials"
+FENCING: Final = Reason("broker.unreachable", "the broker to take our transactional id", UNREACHABLE)
+SENDING: Final = Reason("broker.unreachable", "the broker to take the records of a transaction", UNREACHABLE)
+COMMITTING: Final = Reason("broker.unreachable", "the broker to commit a transaction", UNREACHABLE)
 
 log = structlog.get_logger(__name__)
 # A client that cannot connect says so at every try; we say it once, with a code.
@@ -76,7 +89,8 @@ class TransactionalProducer:
         transactional id is not ours to use. On any error the producer has been discarded.
         """
         try:
-            await asyncio.wait_for(self._producer.start(), START_DEADLINE_SECS)
+            with waiting(FENCING):
+                await asyncio.wait_for(self._producer.start(), START_DEADLINE_SECS)
         except BaseException as error:
             await self.discard()
             raise classified(error, self._principal) from error
@@ -90,8 +104,11 @@ class TransactionalProducer:
         try:
             await self._publish(batches, recorded_at)
         except BaseException as error:
+            raised = classified(error, self._principal)
+            if isinstance(raised, TransientError):
+                raised = refusal_of(self._producer) or raised  # which knows the topic, and why it took so long
             await self.discard()
-            raise classified(error, self._principal) from error
+            raise raised from error
 
     async def _publish(self, batches: Batches, recorded_at: str) -> None:
         producer = self._producer
@@ -101,22 +118,41 @@ class TransactionalProducer:
         await producer.begin_transaction()
         points.reached("transaction.begun")
         futures: list[asyncio.Future[Any]] = []
-        async with asyncio.timeout(SEND_DEADLINE_SECS):
-            for (topic, partition), messages in batches.items():
-                for part in _parts(messages, len(recorded) + RECORD_FRAME_BYTES, self._largest_bytes):
-                    batch = RecordBatch(part, recorded, timestamp)
-                    future = await producer.send_batch(batch, topic, partition=partition)
-                    future.add_done_callback(guards._retrieve)
-                    futures.append(future)
-                points.reached("transaction.batch-sent")
-            try:
-                await asyncio.gather(*futures)
-            finally:
-                futures.clear()  # or an error holds this frame, the frame its future, and the future the error
+        guards.forget_refused(producer)
+        with waiting(SENDING) as wait:
+            wait.why = self._why_refused
+            async with asyncio.timeout(SEND_DEADLINE_SECS):
+                for (topic, partition), messages in batches.items():
+                    await self._known(topic)
+                    for part in _parts(messages, len(recorded) + RECORD_FRAME_BYTES, self._largest_bytes):
+                        batch = RecordBatch(part, recorded, timestamp)
+                        future = await producer.send_batch(batch, topic, partition=partition)
+                        future.add_done_callback(guards._retrieve)
+                        futures.append(future)
+                    points.reached("transaction.batch-sent")
+                try:
+                    await asyncio.gather(*futures)
+                finally:
+                    futures.clear()  # or an error holds this frame, the frame its future, and the future the error
         points.reached("transaction.all-sent")
         points.reached("commit.before")
-        await asyncio.wait_for(producer.commit_transaction(), COMMIT_DEADLINE_SECS)
+        with waiting(COMMITTING):
+            await asyncio.wait_for(producer.commit_transaction(), COMMIT_DEADLINE_SECS)
         points.reached("commit.answered")
+
+    async def _known(self, topic: str) -> None:
+        """Return when a topic's partitions are known; meanwhile note that it is missing, if the broker says so."""
+        client = self._producer.client
+        while client.cluster.partitions_for_topic(topic) is None and topic not in client.cluster.unauthorized_topics:
+            client.add_topic(topic)
+            if await client.force_metadata_update() and client.cluster.partitions_for_topic(topic) is None:
+                guards.note_refused(self._producer, UnknownTopicOrPartitionError(), topic)
+                await asyncio.sleep(METADATA_PAUSE_SECS)
+
+    def _why_refused(self) -> Reason | None:
+        """Return why sending takes so long, where the broker has said so."""
+        refusal = refusal_of(self._producer)
+        return None if refusal is None else Reason(refusal.code, refusal.message, refusal.guidance)
 
     async def discard(self) -> None:
         """End in at most a few seconds, whatever state the broker is in; safe to call twice."""
@@ -146,6 +182,18 @@ def _parts(
         part.append(message)
         size += length
     yield part
+
+
+def refusal_of(producer: AIOKafkaProducer) -> BackboneError | None:
+    """Return the error for what a broker refuses for now, and which the client tries again without a word."""
+    noted = guards.refused(producer)
+    if noted is None:
+        return None
+    error, topic = noted
+    mapped = classified(error)
+    if not isinstance(mapped, BackboneError) or mapped.code not in {"topic.missing", "topic.refused"}:
+        return None
+    return type(mapped)(f"{mapped.message}: {topic}", code=mapped.code, guidance=mapped.guidance)
 
 
 def classified(error: BaseException, principal: str = "") -> BaseException:
@@ -189,6 +237,9 @@ def _denied(errors: Iterable[BaseException]) -> str:
     return ""
 
 
+TOO_FEW: Final = "a topic takes no records: too few of its replicas are in sync"
+IN_SYNC: Final = "look at the brokers: one is down, or its disk is full"
+TOO_LARGE: Final = f"let its max.message.bytes be at least {MAX_MESSAGE_BYTES + 48_576:,}, the broker's default"
 _CLASSES: Final[tuple[tuple[type[BaseException], str, str, str], ...]] = (
     (ProducerFenced, "feed.fenced", "another process took over the transactional id, or it timed out",
      "one worker at a time owns a shard; if this repeats, look for a second deployment with the same names"),
@@ -203,8 +254,15 @@ _CLASSES: Final[tuple[tuple[type[BaseException], str, str, str], ...]] = (
      f"raise it to at least {TRANSACTION_TIMEOUT_MS}"),
     (UnknownTopicOrPartitionError, "topic.missing", "a topic or a partition is missing",
      "run `backbone topics apply`"),
+    (NotEnoughReplicasError, "topic.refused", TOO_FEW, IN_SYNC),
+    (NotEnoughReplicasAfterAppendError, "topic.refused", TOO_FEW, IN_SYNC),
+    (MessageSizeTooLargeError, "topic.refused", "a topic takes no batch of our size", TOO_LARGE),
+    (RecordListTooLargeError, "topic.refused", "a topic takes no batch of our size", TOO_LARGE),
     (KafkaConnectionError, "broker.unreachable", "the broker is unreachable or rejects the credentials ({name})",
-     "look at kafka.bootstrap_servers, the network and the credentials"),
+     UNREACHABLE),
+    (NodeNotReadyError, "broker.unreachable", "a broker does not take our connection ({name})", UNREACHABLE),
+    (RequestTimedOutError, "broker.unreachable", "a broker did not answer in time ({name})", UNREACHABLE),
+    (TimeoutError, "broker.unreachable", "a broker did not answer in time", UNREACHABLE),
 )  # fmt: skip
 
 _MADE: Final[Mapping[str, type[BackboneError]]] = {
@@ -214,5 +272,6 @@ _MADE: Final[Mapping[str, type[BackboneError]]] = {
     "broker.group-denied": FatalError,
     "broker.transaction-timeout": FatalError,
     "topic.missing": TransientError,
+    "topic.refused": TransientError,
     "broker.unreachable": UnreachableError,
 }

@@ -10,15 +10,20 @@ from typing import Any, Final, Literal
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from backbone.errors import TransientError
-from backbone.kafka import fetching
+from backbone.errors import TransientError, UnreachableError
+from backbone.kafka import fetching, guards
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.diagnosis import explained
+from backbone.kafka.producer import UNREACHABLE
+from backbone.waiting import Reason, Wait, waiting
 
 STATE_READ_DEADLINE_SECS: Final = 45.0
 """Longer than the transaction time-out and the broker's clean-up interval together."""
 
 POLL_MS: Final = 200
+CONNECTING: Final = Reason("broker.unreachable", "the broker to answer", UNREACHABLE)
+LOADING: Final = Reason("broker.unreachable", "the broker to hand the state over", UNREACHABLE)
+ABORT_IT: Final = "find and abort the hanging transaction with kafka-transactions.sh: see the runbook"
 
 From = Literal["earliest", "latest"] | int
 """Where to begin: at the start, at the end, or at a time in milliseconds since 1970."""
@@ -49,7 +54,8 @@ async def consumer(connection: KafkaConnection, *, committed: bool = True) -> As
         request_timeout_ms=15_000,
     )
     try:
-        await client.start()
+        with waiting(CONNECTING):
+            await client.start()
         yield client
     except (KafkaError, AssertionError, asyncio.CancelledError) as error:
         problem = await explained(error, connection)
@@ -57,7 +63,7 @@ async def consumer(connection: KafkaConnection, *, committed: bool = True) -> As
             raise
         raise problem from error
     finally:
-        await asyncio.shield(client.stop())
+        await asyncio.shield(guards.discard_consumer(client))
 
 
 async def read_state(
@@ -75,25 +81,42 @@ async def read_state(
     """
     place = TopicPartition(topic, partition)
     async with consumer(connection, committed=False) as uncommitted:
-        high_watermark: int = (await uncommitted.end_offsets([place]))[place]
+        with waiting(LOADING):
+            high_watermark: int = (await uncommitted.end_offsets([place]))[place]
     count = 0
     async with consumer(connection) as client:
         client.assign([place])
-        await client.seek_to_beginning(place)
-        position = 0
         try:
-            async with asyncio.timeout(deadline_secs):
-                while (position := await client.position(place)) < high_watermark:
-                    fetched = await client.getmany(place, timeout_ms=POLL_MS)
-                    for record in fetched.get(place, ()):
-                        if record.offset < high_watermark:
-                            count += 1
-                            apply(record.key or b"", record.value)
+            with waiting(LOADING) as wait:
+                async with asyncio.timeout(deadline_secs):
+                    await client.seek_to_beginning(place)
+                    while (position := await client.position(place)) < high_watermark:
+                        fetched = (await client.getmany(place, timeout_ms=POLL_MS)).get(place, ())
+                        for record in fetched:
+                            if record.offset < high_watermark:
+                                count += 1
+                                apply(record.key or b"", record.value)
+                        _say_what_holds_us(wait, client, place, len(fetched), position, high_watermark)
         except TimeoutError:
-            message = f"the last stable offset of {topic}/{partition} is stuck at {position} below {high_watermark}"
-            guidance = "find and abort the hanging transaction with kafka-transactions.sh; see the runbook"
-            raise TransientError(message, code="state.offset-stuck", guidance=guidance) from None
+            reason = wait.reason
+            if reason.code == "broker.unreachable":
+                message = f"the state was not read within {deadline_secs:.0f} s"
+                raise UnreachableError(message, guidance=UNREACHABLE) from None
+            raise TransientError(reason.waits_for, code=reason.code, guidance=reason.to_do) from None
     return count
+
+
+def _say_what_holds_us(
+    wait: Wait, client: AIOKafkaConsumer, place: TopicPartition, fetched: int, position: int, high_watermark: int
+) -> None:
+    """Tell a broker that does not answer from a hanging transaction, behind which there is nothing to read for us."""
+    stable = client.last_stable_offset(place)
+    if fetched:
+        wait.moved()
+        wait.reason = LOADING
+    elif stable is not None and stable <= position:
+        text = f"a transaction to end that holds {place.topic}/{place.partition} at {stable}, below {high_watermark}"
+        wait.reason = Reason("state.offset-stuck", text, ABORT_IT)
 
 
 async def first_record(connection: KafkaConnection, topic: str, partition: int) -> TopicRecord | None:
@@ -145,10 +168,12 @@ async def read_topics(
     *,
     begin: From = "earliest",
     follow: bool = False,
+    attached: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[TopicRecord]:
     """Yield the committed records of topics, in order within a partition.
 
-    Ends where the topics end now, or goes on for ever with ``follow``. Topics that do not exist are passed over.
+    Ends where the topics end now, or goes on for ever with ``follow``. Topics that do not exist are passed over;
+    ``attached`` is called when some do, before their first record.
     """
     async with consumer(connection) as client:
         await client._client.set_topics(list(topics))
@@ -161,6 +186,7 @@ async def read_topics(
             return
         client.assign(places)
         await _seek(client, places, begin)
+        attached()
         ends: Mapping[Any, int] = {} if follow else await client.end_offsets(places)
         while follow or places:
             if not follow:

@@ -20,6 +20,7 @@ from backbone.sources.manifest import Manifests, Named
 from backbone.sources.ready import Readiness
 from backbone.sources.source import CaughtUp, Fingerprint, Progress, SourceDocument
 from backbone.sources.unpack import Spool, Unpacked, UnpackLimits, is_packed, opener, unpack
+from backbone.waiting import Reason, waiting
 
 
 class FilesSettings(BaseModel):
@@ -71,6 +72,15 @@ SETTLED: Final = frozenset({"complete", "duplicate", "discarded"})
 """Outcomes after which a file is put away; a held one is left for somebody to look at."""
 
 
+MOUNT: Final = "look at the mount, and at the machine behind it"
+LISTING: Final = Reason("source.silent", "the drop folder to be listed", MOUNT)
+OPENING: Final = Reason("source.silent", "a file of the drop folder to be opened", MOUNT)
+READING: Final = Reason("source.silent", "a file of the drop folder to be unpacked or hashed", MOUNT)
+MOVING: Final = Reason("source.silent", "a file to be put away", MOUNT)
+LARGE_FILE_SECS: Final = 120.0
+"""Patience with what reads or writes a whole file, which may be large."""
+
+
 class FilesSource:
     """Hand over the files of a folder. Implements ``backbone.sources.source.Source``."""
 
@@ -106,16 +116,17 @@ class FilesSource:
     async def documents(self, shard: str, progress: Progress) -> AsyncIterator[SourceDocument | CaughtUp]:
         """Yield what is ready, in order; ``CaughtUp`` each time that nothing is left, then wait for the next poll."""
         while True:
-            listing = await self._files.listing()
+            with waiting(LISTING):
+                listing = await self._files.listing()
             await self._look_at_manifests(listing)
-            ready, waiting = self._poll(listing, shard, progress)
+            ready, later = self._poll(listing, shard, progress)
             handed_over = False
             for entry in ready:
                 async for document in self._open(entry, progress):
                     handed_over = True
                     yield document
             if not handed_over:
-                yield CaughtUp(waiting)
+                yield CaughtUp(later)
                 await self._sleep(self._settings.poll_interval_secs)
 
     async def _look_at_manifests(self, listing: Sequence[FileEntry]) -> None:
@@ -188,9 +199,11 @@ class FilesSource:
     async def _open(self, entry: FileEntry, progress: Progress) -> AsyncIterator[SourceDocument]:
         """Yield a file's documents: itself, or the members of an archive that have not ended before."""
         try:
-            local = await self._files.fetch(entry)
-            packed = self._settings.unpack == "auto" and await asyncio.to_thread(is_packed, local)
-            problem = await asyncio.to_thread(_digest_problem, local, self._named(entry))
+            with waiting(OPENING):
+                local = await self._files.fetch(entry)
+                packed = self._settings.unpack == "auto" and await asyncio.to_thread(is_packed, local)
+            with waiting(READING, LARGE_FILE_SECS):
+                problem = await asyncio.to_thread(_digest_problem, local, self._named(entry))
         except FileNotFoundError:
             return  # it was taken away between the listing and now
         except OSError as error:
@@ -201,7 +214,8 @@ class FilesSource:
             yield self._document(entry, Unpacked("", local, problem), progress)
             return
         self._spool.clear()
-        parts = await asyncio.to_thread(unpack, local, entry.path, self._spool, self._settings.limits)
+        with waiting(READING, LARGE_FILE_SECS):
+            parts = await asyncio.to_thread(unpack, local, entry.path, self._spool, self._settings.limits)
         members = [self._document(entry, part, progress) for part in parts]
         for document in members:
             if progress.outcome_of(document.fingerprint) is None:
@@ -210,7 +224,7 @@ class FilesSource:
         if any(part.member for part in parts):
             self._unpacked.add(_fingerprint(entry))
             if all(progress.outcome_of(document.fingerprint) in SETTLED for document in members):
-                await self._put_away(entry.path)
+                await self.finish(_fingerprint(entry), "complete")
 
     def _named(self, entry: FileEntry) -> Named | None:
         return None if self._manifests is None else self._manifests.named(entry)
@@ -232,7 +246,8 @@ class FilesSource:
     async def finish(self, fingerprint: Fingerprint, outcome: str) -> None:
         """Leave, move or archive a file whose receipt is committed; an archive goes when its last member has ended."""
         if outcome in SETTLED and "!" not in fingerprint.path:
-            await self._put_away(fingerprint.path)
+            with waiting(MOVING, LARGE_FILE_SECS):
+                await self._put_away(fingerprint.path)
 
     async def _put_away(self, path: str) -> None:
         done = self._settings.done_folder

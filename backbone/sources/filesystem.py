@@ -106,8 +106,13 @@ class LocalFolder:
         return same and entry.inode in {0, now.st_ino} and stat.S_ISREG(now.st_mode)
 
     async def move(self, source: str, target: str) -> None:
-        """Rename within a filesystem; else copy, flush, rename and only then remove."""
-        await asyncio.to_thread(self._move, self.root / source, self.root / target)
+        """Rename within a filesystem; else copy, flush, rename and only then remove. Raises TransientError."""
+        try:
+            await asyncio.to_thread(self._move, self.root / source, self.root / target)
+        except OSError as error:
+            message = f"a file that has its receipt cannot be put away ({type(error).__name__})"
+            guidance = "let the worker write to the folder of done files, and see that there is room"
+            raise TransientError(message, code="source.not-put-away", guidance=guidance) from error
 
     def _move(self, source: Path, target: Path) -> None:
         if not source.exists():

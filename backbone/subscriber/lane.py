@@ -6,7 +6,7 @@ Outputs, dead letters and the new position commit together or not at all, so eac
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -81,20 +81,20 @@ class Lane:
     behind: int = 0
     last_timestamp_ms: int = 0
     open_letters: int = 0
-    _stopping: bool = False
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _owner: Owner | None = None
 
     async def run(self) -> None:
         """Work until stopped, cancelled or fatally failed; every error but a fatal one begins again."""
-        self._stopping = False
+        self._stopping.clear()
         TRACE_ID.set(self.around.translator.in_hand)
         if self._owner is None:
-            self._owner = Owner(self.transactional_id, self._producer, self.confirm, lambda: self._stopping)
+            self._owner = Owner(self.transactional_id, self._producer, self.confirm, self._stopping)
         await self._owner.run(self._open, self._work, self._gives_up)
 
     def stop(self) -> None:
         """Ask the lane to end behind the transaction in hand."""
-        self._stopping = True
+        self._stopping.set()
 
     def _producer(self, transactional_id: str) -> Producer:
         # outputs are smaller, as the translator sees to it; a dead letter is as large as what was read
@@ -117,7 +117,7 @@ class Lane:
             await reader.seek(positions.offset, self.around.begin)
             self.stalled = None
             log.info("lane.opened", topic=self.place[0], partition=self.place[1], position=positions.offset)
-            while not self._stopping:
+            while not self._stopping.is_set():
                 records = await reader.read(TRANSACTION_RECORDS)
                 again = self._again(positions)
                 if records or again:

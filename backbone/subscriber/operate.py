@@ -1,19 +1,12 @@
 """What a running subscriber tells: `/livez`, `/readyz` and `/metrics`. Never a value of an event."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from uvicorn import Config, Server
 
-from backbone.errors import ConfigurationError
+from backbone.end_points import EndPoints, Readiness, application
 from backbone.subscriber.work import Place, Tally
 
 LABELS: Final = ("subscriber",)
@@ -97,59 +90,14 @@ class Figures:
         return family
 
 
-def application(watched: Watched) -> Starlette:
-    """Return the end points over a running subscriber or transform."""
+def end_points(address: str, watched: Watched) -> EndPoints:
+    """Return the end points over a running subscriber or transform; nothing listens yet."""
     registry = CollectorRegistry()
     registry.register(Figures(watched))
 
-    async def livez(_: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    async def readyz(_: Request) -> Response:
+    def readiness(verbose: bool) -> Readiness:  # noqa: FBT001 - the end points' own signature
+        del verbose
         code = watched.trouble
-        if not code:
-            return JSONResponse({"status": "ready"})
-        problem = {"type": "about:blank", "title": "not ready", "status": 503, "code": code}
-        return JSONResponse(problem, 503, media_type="application/problem+json")
+        return Readiness(code, "not ready", f"docs/operations.md, {code}") if code else Readiness()
 
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
-
-
-class EndPoints:
-    """Serve the end points on ``host:port``."""
-
-    def __init__(self, address: str, watched: Watched) -> None:
-        """Prepare; nothing listens yet."""
-        host, _, port = address.rpartition(":")
-        config = Config(
-            application(watched), host=host, port=int(port), log_config=None, access_log=False, lifespan="off"
-        )
-        self._server = Server(config)
-        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # signals are the subscriber's
-        self._address = address
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Listen; raises ConfigurationError where the address cannot be had."""
-        self._task = asyncio.create_task(self._serve())
-        while not self._server.started:
-            if self._task.done():
-                message = f"nothing can listen on {self._address}"
-                guidance = "choose another port for `http`, or stop what uses it"
-                raise ConfigurationError(message, code="config.address-in-use", guidance=guidance)
-            await asyncio.sleep(0.01)
-
-    async def _serve(self) -> None:
-        try:
-            await self._server._serve()  # noqa: SLF001 - `serve` takes over the process's signals
-        except SystemExit:
-            return  # how it says that it cannot listen
-
-    async def stop(self) -> None:
-        """Close."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=2)
+    return EndPoints(address, application(readiness, registry))

@@ -205,9 +205,9 @@ class Subscriber:
 
     async def _listen(self) -> None:
         if self.settings.http is not None:
-            from backbone.subscriber.operate import EndPoints  # noqa: PLC0415 - a web server only for who wants one
+            from backbone.subscriber.operate import end_points  # noqa: PLC0415 - a web server only for who wants one
 
-            self._end_points = EndPoints(self.settings.http, self)
+            self._end_points = end_points(self.settings.http, self)
             await self._end_points.start()
 
     async def _begin(self) -> None:

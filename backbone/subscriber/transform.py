@@ -140,11 +140,11 @@ class Transform:
     async def _listen(self) -> Any:
         if self.settings.http is None:
             return None
-        from backbone.subscriber.operate import EndPoints  # noqa: PLC0415 - a web server only for who wants one
+        from backbone.subscriber.operate import end_points  # noqa: PLC0415 - a web server only for who wants one
 
-        end_points = EndPoints(self.settings.http, self)
-        await end_points.start()
-        return end_points
+        serving = end_points(self.settings.http, self)
+        await serving.start()
+        return serving
 
     def _new_patience(self, *, endless: bool) -> Patience:
         return Patience(self.name, self.settings.connection().principal, self._stopping, endless=endless)

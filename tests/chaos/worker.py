@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from backbone import document_run, points, worker
+from backbone import document_run, points, watchdog, worker
 from backbone.config import load
 from backbone.logs import configure_logging
 from backbone.shard import Shard
@@ -72,7 +72,7 @@ def main() -> int:
     if chosen.skew:
         skew(chosen.skew)
     if chosen.no_watchdog:
-        worker.STALLED_LOOP_SECS = 1e9  # type: ignore[misc]  # for this process only
+        watchdog.STALLED_LOOP_SECS = 1e9  # type: ignore[misc]  # for this process only
     if chosen.hole:
         HOLES[chosen.hole]()
     configure_logging(json=True)

@@ -19,6 +19,7 @@ events_logger = "file"
 CONF
 export CONTAINERS_CONF="$work/containers.conf"
 export DOCKER_HOST="unix://$work/podman.sock" DOCKER_BUILDKIT=0 COMPOSE_PROJECT_NAME=backbone-proof
+export BACKBONE_HTTP=127.0.0.1:0  # all containers are in this machine's network here: each takes a free port
 export BACKBONE_IMAGE=localhost/council-backbone:proof BACKBONE_KAFKA_IMAGE=localhost/kafka:proof BACKBONE_DROP="$work/drop"
 compose() { docker-compose --project-directory "$root" -f "$root/docker-compose.yml" "$@"; }
 

@@ -4,7 +4,9 @@ import asyncio
 import inspect
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import EndTxnHandler, Sender
 from aiokafka.producer.transaction_manager import TransactionManager
@@ -170,6 +172,24 @@ async def test_discard_is_bounded_under_a_broker_that_does_not_answer(moment: st
         assert not [task for task in left if "sender" in repr(task) or "producer" in repr(task)]
 
 
+async def test_a_member_is_discarded_under_a_broker_that_does_not_answer() -> None:
+    """Leaving a group under a stopped broker is bounded, and leaves no task and no connection behind."""
+    async with EmbeddedKafka() as kafka:
+        connection = KafkaConnection(kafka.bootstrap_servers)
+        await create_topics(connection, [TopicSpec("grouped", 1, 1)])
+        before = asyncio.all_tasks()
+        member = AIOKafkaConsumer("grouped", **connection.options(), group_id="group", enable_auto_commit=False)
+        await member.start()
+        kafka.pause()
+        began = asyncio.get_running_loop().time()
+        assert not await guards.discard_consumer(member, 0.5)
+        took = asyncio.get_running_loop().time() - began
+        kafka.resume()
+        assert took < 3
+        assert not [task for task in asyncio.all_tasks() - before if not task.done()]
+        assert not [conn for conn in member._client._conns.values() if conn.connected()]
+
+
 def test_the_private_names_that_the_guards_use_are_there() -> None:
     """A new aiokafka that renames them must fail here and not in production."""
     assert "node_id" in inspect.signature(EndTxnHandler.do).parameters
@@ -181,3 +201,10 @@ def test_the_private_names_that_the_guards_use_are_there() -> None:
     assert isinstance(Sender.sender_task, property)
     assert "_transaction_waiter" in inspect.getsource(TransactionManager)
     assert "_drain_waiter" in inspect.getsource(inspect.getmodule(MessageAccumulator))  # type: ignore[arg-type]
+    assert list(inspect.signature(guards._can_retry).parameters) == ["self", "error", "batch"]
+    assert guards._can_retry.__qualname__ == "SendProduceReqHandler._can_retry"
+    assert guards._partitions_added.__qualname__ == "AddPartitionsToTxnHandler.handle_response"
+    coordinators = inspect.getsource(inspect.getmodule(GroupCoordinator))  # type: ignore[arg-type]
+    assert all(f"self.{name} = " in coordinators for name in guards._COORDINATOR_TASKS)
+    assert "self._fetch_task = " in inspect.getsource(Fetcher.__init__)
+    assert "self._pending_tasks = " in inspect.getsource(Fetcher.__init__)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from backbone.status import ALARMS
+
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(
     r'"((?:record|document|feed|broker|topic|state|source|config|registry|reject|worker|dependency|internal|event|handler'
@@ -13,9 +15,9 @@ CODE = re.compile(
 )
 NOT_ERRORS = {
     "dead-letter.accepted", "dead-letter.left-hard", "document.committed", "event.dead", "event.failed", "event.html",
-    "event.settled",
-    "document.finished", "feed.stalled", "feed.stopped", "state.loaded", "state.loading",
-    "transform.committed", "transform.stopping", "worker.log", "worker.stopped", "worker.stopping",
+    "event.settled", "document.finished", "feed.needs-somebody", "feed.recovered", "feed.stalled", "feed.stopped",
+    "state.loaded", "state.loading", "topic.record-unreadable", "topic.unread", "transform.committed", "transform.stopping",
+    "worker.ended-hard", "worker.log", "worker.serving", "worker.stopped", "worker.stopping", "worker.waiting",
 }  # fmt: skip
 """Log events, named points and a template, which are spelt alike."""
 
@@ -27,6 +29,13 @@ def test_every_code_has_a_runbook_entry_and_every_entry_a_code() -> None:
     entries = set(re.findall(r"^### (\S+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE))
     assert raised - entries == set()
     assert entries - raised == set()
+
+
+def test_every_alarm_is_one_in_the_runbook() -> None:
+    """Whoever is woken finds that it is an alarm, and what to do."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert {code for code in ALARMS if f"### {code}\n\n**An alarm.**" in page} == set(ALARMS)
+    assert page.count("**An alarm.**") == len(ALARMS)
 
 
 @pytest.mark.parametrize(

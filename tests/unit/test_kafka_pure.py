@@ -8,7 +8,6 @@ from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.lease import share_out
 from backbone.kafka.partitioning import CachedPartitioner, murmur2, partition_of
 from backbone.secret import Secret
-from backbone.status import ShardStatus
 from backbone.topics import plan, refusals
 
 JAVA = {
@@ -90,24 +89,6 @@ def test_a_worker_does_not_run_on_topics_that_lose_data() -> None:
         "topic.min-insync-too-low",
     ]
     assert refusals([EVENTS], {EVENTS.name: changed(EVENTS, retention_ms="99999")}) == []
-
-
-def test_a_feed_is_judged_by_what_happened() -> None:
-    """Silence, a stall, a held document, many rejects and lateness each have their state and cause."""
-    now = 10_000_000
-    status = ShardStatus("f", "main", "w", beat_ms=now)
-    assert status.judged(now) == ("OK", "")
-    assert status.judged(now + 11_000) == ("STUCK", "feed.nobody-runs-it")
-    status.stalled("broker.unreachable", "m", "g", now)
-    assert status.judged(now) == ("STUCK", "broker.unreachable")
-    status.running(now)
-    status.held["s"] = "document.count-mismatch"
-    assert status.judged(now) == ("HELD", "document.count-mismatch")
-    late = ShardStatus("f", "main", "w", expected_every_secs=60, beat_ms=now, last_success_ms=now - 61_000)
-    assert late.judged(now) == ("LATE", "feed.late")
-    failing = ShardStatus("f", "main", "w", beat_ms=now, last_share_rejected=0.5)
-    assert failing.judged(now) == ("FAILING", "feed.many-rejects")
-    assert ShardStatus("f", "main", "w", paused=True).judged(now) == ("PAUSED", "feed.paused")
 
 
 def test_a_secret_never_shows_itself() -> None:

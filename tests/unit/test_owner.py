@@ -24,10 +24,10 @@ async def live(*happenings: Any) -> list[Exception]:
     """Let an owner live through errors, one each time that it works; return those that it judged."""
     waiting, judged, ended = list(happenings), [], asyncio.Event()
 
-    async def opening(producer: Any) -> None:
-        """Have nothing to open."""
+    async def opening(producer: Any) -> str:
+        return "opened"
 
-    async def working(opened: None) -> None:
+    async def working(opened: str) -> None:
         if not waiting:
             ended.set()
             return
@@ -41,7 +41,7 @@ async def live(*happenings: Any) -> list[Exception]:
         return isinstance(error, FatalError)
 
     made: Any = Producer()
-    owner = Owner("id", lambda _: made, confirmed, ended.is_set)
+    owner = Owner("id", lambda _: made, confirmed, ended)
     await asyncio.wait_for(owner.run(opening, working, gives_up), 30)
     return judged
 
