@@ -15,7 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from backbone import points
 from backbone.errors import TransientError
-from backbone.kafka import fetching
+from backbone.kafka import fetching, guards
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.diagnosis import explained
 from backbone.kafka.producer import classified
@@ -122,9 +122,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 raise
             raise problem from error
         finally:
-            try:
-                await asyncio.wait_for(asyncio.shield(self._client.stop()), STOP_DEADLINE_SECS)
-            except (KafkaError, TimeoutError):
+            if not await guards.discard_consumer(self._client, STOP_DEADLINE_SECS):
                 log.warning("subscriber.left-hard")
 
     async def _loop(self, stopping: asyncio.Event, *, until_caught_up: bool) -> None:

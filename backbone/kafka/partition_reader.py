@@ -1,6 +1,5 @@
 """One partition's committed records from a position on, without a group: who keeps the position is the caller."""
 
-import asyncio
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -9,10 +8,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from backbone.errors import FatalError
-from backbone.kafka import fetching
+from backbone.kafka import fetching, guards
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.diagnosis import explained
-from backbone.kafka.guards import DISCARD_DEADLINE_SECS
 from backbone.kafka.readers import consumer
 
 POLL_MS: Final = 200
@@ -46,10 +44,7 @@ class PartitionReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect within a bound."""
-        try:
-            await asyncio.wait_for(self._client.stop(), DISCARD_DEADLINE_SECS)
-        except (KafkaError, TimeoutError):
-            return
+        await guards.discard_consumer(self._client)
 
     async def seek(self, offset: int | None, begin: str) -> None:
         """Go to an offset, or, where there is none, to ``begin``: ``earliest`` or ``latest``.

@@ -56,7 +56,7 @@ class Crew:
             return "broker.unreachable"
         if not self.lanes:
             return "subscriber.no-topics"
-        return next((lane.stalled.code for lane in self.ours() if lane.stalled is not None), "")
+        return next((lane.trouble for lane in self.ours() if lane.trouble), "")
 
     def ours(self) -> list[Lane]:
         """Return the lanes that run here."""

@@ -30,6 +30,7 @@ from backbone.subscriber.positions import Positions
 from backbone.subscriber.tracing import TRACE_ID
 from backbone.subscriber.translating import Packed, Translator
 from backbone.subscriber.work import Place, Tally
+from backbone.waiting import Waits, waits_are
 
 TRANSACTION_RECORDS: Final = 1_000
 GIVE_WAY_RECORDS: Final = 100
@@ -81,16 +82,26 @@ class Lane:
     behind: int = 0
     last_timestamp_ms: int = 0
     open_letters: int = 0
+    waits: Waits = field(default_factory=Waits)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _owner: Owner | None = None
 
     async def run(self) -> None:
         """Work until stopped, cancelled or fatally failed; every error but a fatal one begins again."""
         self._stopping.clear()
+        waits_are(self.waits)
         TRACE_ID.set(self.around.translator.in_hand)
         if self._owner is None:
             self._owner = Owner(self.transactional_id, self._producer, self.confirm, self._stopping)
         await self._owner.run(self._open, self._work, self._gives_up)
+
+    @property
+    def trouble(self) -> str:
+        """Return the code of why it cannot go on, or of what it has waited for too long, or nothing."""
+        if self.stalled is not None:
+            return self.stalled.code
+        overdue = self.waits.overdue()
+        return "" if overdue is None else overdue[0].code
 
     def stop(self) -> None:
         """Ask the lane to end behind the transaction in hand."""

@@ -14,10 +14,11 @@ CODE = re.compile(
     r'|subscriber\.(?:no-events|no-topics|two-handlers|unknown|running|starting))"'
 )
 NOT_ERRORS = {
-    "dead-letter.accepted", "dead-letter.left-hard", "document.committed", "event.dead", "event.failed", "event.html",
-    "event.settled", "document.finished", "feed.needs-somebody", "feed.recovered", "feed.stalled", "feed.stopped",
-    "state.loaded", "state.loading", "topic.record-unreadable", "topic.unread", "transform.committed", "transform.stopping",
-    "worker.ended-hard", "worker.log", "worker.serving", "worker.stopped", "worker.stopping", "worker.waiting",
+    "dead-letter.accepted", "dead-letter.left-hard", "document.committed", "document.finished", "event.dead",
+    "event.failed", "event.html", "event.settled", "feed.needs-somebody", "feed.recovered", "feed.stalled",
+    "feed.stopped", "state.loaded", "state.loading", "topic.record-unreadable", "topic.unread",
+    "transform.committed", "transform.stopping", "worker.ended-hard", "worker.log", "worker.serving",
+    "worker.stopped", "worker.stopping", "worker.waiting",
 }  # fmt: skip
 """Log events, named points and a template, which are spelt alike."""
 
