@@ -7,7 +7,7 @@ WORKERS ?= 2
 SOURCE ?= files,kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo catalogue bench chaos soak scale up test-compose lock clean
+.PHONY: help setup check test demo catalogue bench chaos soak scale simulate up test-compose lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ soak: setup ## A worker and a subscriber at full speed under faults for MINUTES,
 
 scale: setup ## How long feeds stand still when workers come and go, and what many feeds cost (RUNS=3)
 	@$(BIN)/python -m tests.scale --runs $(or $(RUNS),3)
+
+simulate: setup ## Run the shards on a Kafka in memory, a fault at every turn (SCHEDULES=10000 SEED=0)
+	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),0) --schedules $(or $(SCHEDULES),10000)
 
 up: ## Start the compose stack (needs a container engine)
 	@docker compose up --build --detach --wait

@@ -99,14 +99,11 @@ class _Prepared:
             ("ce_dataclassification", event_class.classification.encode()),
         ]
         # by rank: how many headers there will be with `ce_time` and without, and those that are alike
-        self.heads = [
-            tuple(
-                varint(len(alike) + 1 + len(document) + own)
-                + packed_headers([*alike, ("ce_datacategory", category.encode()), *document])
-                for own in (_OWN_HEADERS, _OWN_HEADERS - 1)
-            )
-            for category in CATEGORY_RANK
-        ]
+        packed = packed_headers(alike)
+        own_packed = packed_headers(document)
+        heads = [packed + packed_headers([("ce_datacategory", one.encode())]) + own_packed for one in CATEGORY_RANK]
+        counts = [varint(len(alike) + 1 + len(document) + own) for own in (_OWN_HEADERS, _OWN_HEADERS - 1)]
+        self.heads = [(counts[0] + head, counts[1] + head) for head in heads]
 
     def mask(self, index: int) -> int:
         while index >= len(self.masks):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from backbone import memory
+from backbone.cancellation import asked_to_end
 from backbone.errors import FatalError, FencedError, TransientError
 from backbone.session import Producer
 from backbone.waiting import Reason, waiting
@@ -57,13 +58,9 @@ class Owner:
             began, is_fenced = asyncio.get_running_loop().time(), False
             try:
                 await self._once(opening, working)
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
+            except (Exception, asyncio.CancelledError) as error:  # the one place that catches everything
+                if isinstance(error, asyncio.CancelledError) and asked_to_end():
                     raise
-                # the client cancelled a request whose connection went; nobody asked us to end
-                gives_up(TransientError("the connection went under a request", code="broker.failed"))
-            except Exception as error:  # noqa: BLE001 - the one place that catches everything: a feed's run loop
                 if gives_up(self._judged(error)):
                     return
                 is_fenced = isinstance(error, FencedError)
@@ -109,8 +106,10 @@ class Owner:
             await asyncio.gather(task, stop, return_exceptions=True)
             del task, stop  # or an error holds this frame, and the frame the task with the error
 
-    def _judged(self, error: Exception) -> Exception:
+    def _judged(self, error: Exception | asyncio.CancelledError) -> Exception:
         """Return the error, or a fatal one where we are fenced again and again although the lease is ours."""
+        if isinstance(error, asyncio.CancelledError):
+            return TransientError("a task within was cancelled, and nobody asked for it", code="broker.failed")
         if not isinstance(error, FencedError):
             return error
         now = asyncio.get_running_loop().time()

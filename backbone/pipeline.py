@@ -6,6 +6,7 @@ transaction; the events, the reject and the count of one record always land in t
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Any, NoReturn, Protocol
 
@@ -102,7 +103,7 @@ class Pipeline:
         self.counts = counts or Counts()
         self.batch = Batch()
         self.unexpected_in_a_row = 0
-        self._validate = TypeAdapter(adapter.record).validator.validate_python
+        self._validate = _validator(adapter.record)  # type: ignore[arg-type]  # a TypedDict is hashable as any class
         self._digest = record_digest(origin.organisation, origin.system)
         self._identity_of = adapter.identity.record
         self._case_of = adapter.identity.case
@@ -313,6 +314,13 @@ class Pipeline:
         self.seen.extend(self.batch.hashes)
         batch, self.batch = self.batch, Batch()
         return batch
+
+
+@cache
+def _validator(record: type[Any]) -> Callable[[Any], Any]:
+    """Return what validates a raw record; made once, as making it takes longer than a small document."""
+    validate: Callable[[Any], Any] = TypeAdapter(record).validator.validate_python
+    return validate
 
 
 def _refuse(malformed: Malformed) -> NoReturn:

@@ -43,9 +43,12 @@ class KafkaBroker:
         return self._counts
 
     async def read_rejects(self, ids: frozenset[str], since_ms: int) -> dict[str, Reject]:
-        """Return the newest record, reject or repair, of each id."""
+        """Return the newest record, reject or repair, of each id.
+
+        All that is committed by now counts: a command that overlooked a reject would have been obeyed all the same.
+        """
         found: dict[str, Reject] = {}
-        async for record in read_topics(self._connection, [self._topics.rejects], begin=since_ms):
+        async for record in read_topics(self._connection, [self._topics.rejects], begin=since_ms, whole=True):
             key = (record.key or b"").decode()
             if key in ids and record.value is not None:
                 found[key] = Reject.model_validate_json(record.value)

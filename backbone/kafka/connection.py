@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext, create_default_context
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from backbone.secret import Secret
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Client = TypeVar("Client")
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
@@ -50,6 +51,15 @@ class KafkaConnection:
             "sasl_plain_username": self.username,
             "sasl_plain_password": None if self.password is None else self.password.reveal(),
         }
+
+    @property
+    def has_sockets(self) -> bool:
+        """Say whether brokers are reached over a network; in simulations they are not."""
+        return True
+
+    def attached(self, client: Client) -> Client:
+        """Return an aiokafka client that was just made; simulations take its sockets away here."""
+        return client
 
     def librdkafka_options(self) -> dict[str, Any]:
         """Return the same for confluent-kafka, which provisioning alone uses."""

@@ -23,7 +23,7 @@ _REFUSED: Final = (AuthenticationFailedError, SaslAuthenticationFailed, Unsuppor
 async def explained(error: BaseException, connection: KafkaConnection) -> BaseException:
     """Return what to do about a client's error, as ``classified`` does, and tell bad credentials from no broker."""
     mapped = classified(error, connection.principal)
-    if not isinstance(mapped, UnreachableError) or mapped.code != "broker.unreachable" or mapped is error:
+    if mapped is error or not isinstance(mapped, UnreachableError) or not connection.has_sockets:
         return mapped
     try:
         await ensure_reachable(connection)

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from backbone.errors import ConfigurationError
+from backbone.kafka import guards
 from backbone.kafka.admin import admin
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.diagnosis import explained
@@ -67,7 +68,7 @@ async def _member(connection: KafkaConnection, group: str | None) -> AsyncIterat
     except KafkaError as error:
         raise await explained(error, connection) from error
     finally:
-        await consumer.stop()
+        await guards.discard_consumer(consumer)
 
 
 async def _moves(consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int], to: From) -> list[Move]:

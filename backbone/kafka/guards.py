@@ -4,7 +4,8 @@ G1: an EndTxn request without an answer must be fatal. aiokafka sends it again a
 in the network, may then commit half of the next transaction.
 
 G2: ``stop()`` waits for ever when a batch is pending and the broker does not answer. ``discard`` ends a producer in
-bounded time, whatever state it is in. ``discard_consumer`` does the same for a member of a group.
+bounded time, whatever state it is in. ``discard_consumer`` does the same for a consumer, whose ``stop()`` moreover
+lets the cancellation of a task of its own out: whoever waits for it then looks cancelled himself.
 
 G3: a record that a broker refuses for now is sent again and again without a word. What it is refused with is noted,
 so that whoever waits can say why.

@@ -125,17 +125,19 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
     async def run(self) -> None:
         """Be a member until cancelled; raises what ended the membership. Cancelling leaves the group."""
         self._failure = None
-        client = self._client = AIOKafkaConsumer(
-            **self._connection.options(),
-            group_id=self._group,
-            partition_assignment_strategy=[self._assignor],
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            session_timeout_ms=SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=HEARTBEAT_MS,
-            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
-            max_poll_interval_ms=300_000,
-            request_timeout_ms=REBALANCE_TIMEOUT_MS + 5_000,
+        client = self._client = self._connection.attached(
+            AIOKafkaConsumer(
+                **self._connection.options(),
+                group_id=self._group,
+                partition_assignment_strategy=[self._assignor],
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                session_timeout_ms=SESSION_TIMEOUT_MS,
+                heartbeat_interval_ms=HEARTBEAT_MS,
+                rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+                max_poll_interval_ms=300_000,
+                request_timeout_ms=REBALANCE_TIMEOUT_MS + 5_000,
+            )
         )
         try:
             client.subscribe([self._topic], listener=self)

@@ -1,5 +1,6 @@
 """One partition's committed records from a position on, without a group: who keeps the position is the caller."""
 
+import asyncio
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -28,10 +29,12 @@ class PartitionReader:
     async def __aenter__(self) -> Self:
         """Connect; raises UnreachableError and others of ours."""
         fetching.install()
-        self._client = AIOKafkaConsumer(
-            **self._connection.options(), isolation_level="read_committed", enable_auto_commit=False,
-            auto_offset_reset="none", request_timeout_ms=15_000, fetch_max_wait_ms=POLL_MS,
-            max_partition_fetch_bytes=2_097_152,
+        self._client = self._connection.attached(
+            AIOKafkaConsumer(
+                **self._connection.options(), isolation_level="read_committed", enable_auto_commit=False,
+                auto_offset_reset="none", request_timeout_ms=15_000, fetch_max_wait_ms=POLL_MS,
+                max_partition_fetch_bytes=2_097_152,
+            )
         )  # fmt: skip
         try:
             await self._client.start()
@@ -44,7 +47,7 @@ class PartitionReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect within a bound."""
-        await guards.discard_consumer(self._client)
+        await asyncio.shield(guards.discard_consumer(self._client))
 
     async def seek(self, offset: int | None, begin: str) -> None:
         """Go to an offset, or, where there is none, to ``begin``: ``earliest`` or ``latest``.

@@ -30,6 +30,7 @@ from aiokafka.errors import (
 )
 
 from backbone import points
+from backbone.cancellation import asked_to_end
 from backbone.errors import BackboneError, FatalError, FencedError, TransientError, UnreachableError
 from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
@@ -71,15 +72,17 @@ class TransactionalProducer:
         self._largest_bytes = largest_bytes
         self.transactional_id = transactional_id
         self._principal = connection.principal
-        self._producer = AIOKafkaProducer(
-            **connection.options(),
-            transactional_id=transactional_id,
-            acks="all",
-            linger_ms=0,
-            max_batch_size=MAX_BATCH_BYTES,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            retry_backoff_ms=100,
+        self._producer = connection.attached(
+            AIOKafkaProducer(
+                **connection.options(),
+                transactional_id=transactional_id,
+                acks="all",
+                linger_ms=0,
+                max_batch_size=MAX_BATCH_BYTES,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+                transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+                retry_backoff_ms=100,
+            )
         )
 
     async def start(self) -> None:
@@ -197,17 +200,19 @@ def refusal_of(producer: AIOKafkaProducer) -> BackboneError | None:
 
 
 def classified(error: BaseException, principal: str = "") -> BaseException:
-    """Return the error that says what to do about a client's error; cancellation and ours pass unchanged.
+    """Return the error that says what to do about a client's error; ours pass unchanged, and so does being cancelled.
 
-    The client cancels requests whose connection goes: to whoever waits for one that looks like a cancellation of its
-    own, which nobody asked for. ``principal`` is as whom we signed in: what is denied or refused is said of somebody.
+    A client may let a cancellation out of a task of its own that nobody asked for: that is an error like others.
+    ``principal`` is as whom we signed in: what is denied or refused is said of somebody.
     """
-    if isinstance(error, asyncio.CancelledError) and not is_cancelled():
-        return TransientError("the connection went under a request; begun again", code="broker.failed")
+    if isinstance(error, asyncio.CancelledError) and not asked_to_end():
+        return TransientError(
+            "a client cancelled a task of its own; the state will be read again", code="broker.failed"
+        )
     if isinstance(error, BackboneError | asyncio.CancelledError | KeyboardInterrupt | SystemExit):
         return error
     cause = error
-    while cause.__cause__ is not None:
+    while cause.__cause__ is not None and not isinstance(cause, TimeoutError):
         cause = cause.__cause__
     name = type(cause).__name__
     for kind, code, text, guidance in _CLASSES:
@@ -218,12 +223,6 @@ def classified(error: BaseException, principal: str = "") -> BaseException:
     if isinstance(error, KafkaError | TimeoutError | AssertionError):
         return TransientError(f"the transaction failed with {name}; its state will be read again", code="broker.failed")
     return error
-
-
-def is_cancelled() -> bool:
-    """Say whether somebody asked the current task to end."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 def _denied(errors: Iterable[BaseException]) -> str:

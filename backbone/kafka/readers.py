@@ -46,12 +46,14 @@ class TopicRecord:
 async def consumer(connection: KafkaConnection, *, committed: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
     """Open a consumer without a group; errors become ours."""
     fetching.install()
-    client = AIOKafkaConsumer(
-        **connection.options(),
-        isolation_level="read_committed" if committed else "read_uncommitted",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        request_timeout_ms=15_000,
+    client = connection.attached(
+        AIOKafkaConsumer(
+            **connection.options(),
+            isolation_level="read_committed" if committed else "read_uncommitted",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            request_timeout_ms=15_000,
+        )
     )
     try:
         with waiting(CONNECTING):
@@ -115,8 +117,18 @@ def _say_what_holds_us(
         wait.moved()
         wait.reason = LOADING
     elif stable is not None and stable <= position:
-        text = f"a transaction to end that holds {place.topic}/{place.partition} at {stable}, below {high_watermark}"
-        wait.reason = Reason("state.offset-stuck", text, ABORT_IT)
+        wait.reason = _held_at(place, stable, high_watermark)
+
+
+def _held_at(place: TopicPartition, stable: int, high_watermark: int) -> Reason:
+    text = f"a transaction to end that holds {place.topic}/{place.partition} at {stable}, below {high_watermark}"
+    return Reason("state.offset-stuck", text, ABORT_IT)
+
+
+async def _high_watermarks(connection: KafkaConnection, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    async with consumer(connection, committed=False) as uncommitted:
+        found: dict[TopicPartition, int] = await uncommitted.end_offsets(places)
+    return found
 
 
 async def first_record(connection: KafkaConnection, topic: str, partition: int) -> TopicRecord | None:
@@ -168,12 +180,15 @@ async def read_topics(
     *,
     begin: From = "earliest",
     follow: bool = False,
+    whole: bool = False,
     attached: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[TopicRecord]:
     """Yield the committed records of topics, in order within a partition.
 
     Ends where the topics end now, or goes on for ever with ``follow``. Topics that do not exist are passed over;
-    ``attached`` is called when some do, before their first record.
+    ``attached`` is called when some do, before their first record. What was committed a moment ago may still lie behind
+    the last stable offset, as may all that comes behind somebody's open transaction: ``whole`` waits for it, and raises
+    TransientError ``state.offset-stuck`` when it takes too long.
     """
     async with consumer(connection) as client:
         await client._client.set_topics(list(topics))
@@ -187,12 +202,19 @@ async def read_topics(
         client.assign(places)
         await _seek(client, places, begin)
         attached()
-        ends: Mapping[Any, int] = {} if follow else await client.end_offsets(places)
+        ends: Mapping[Any, int] = {}
+        if not follow:
+            ends = await _high_watermarks(connection, places) if whole else await client.end_offsets(places)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + STATE_READ_DEADLINE_SECS
         while follow or places:
             if not follow:
                 places = [place for place in places if await client.position(place) < ends[place]]
                 if not places:
                     return
+                if whole and loop.time() > deadline:
+                    held = _held_at(places[0], await client.position(places[0]), ends[places[0]])
+                    raise TransientError(held.waits_for, code=held.code, guidance=held.to_do)
             for records in (await client.getmany(*places, timeout_ms=POLL_MS)).values():
                 for record in records:
                     if follow or record.offset < ends[TopicPartition(record.topic, record.partition)]:

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 import structlog
 
+from backbone.cancellation import asked_to_end
 from backbone.errors import BackboneError
 from backbone.subscriber.errors import BEHIND_DEAD, HANDLER_FAILED, PermanentError, UnreadableError
 from backbone.subscriber.event import Event, validated
@@ -423,8 +424,7 @@ def _take_in_hand(record: Any) -> None:
 
 def _raise_if_ended(error: BaseException) -> None:
     """Let a cancellation of ours pass; one that a handler ran into by itself is a failure like any other."""
-    worker = asyncio.current_task()
-    if isinstance(error, asyncio.CancelledError) and (worker is None or worker.cancelling()):
+    if isinstance(error, asyncio.CancelledError) and asked_to_end():
         raise error
 
 

@@ -117,6 +117,31 @@ async def test_a_hanging_sibling_is_reported_and_never_passed_over(
     await sibling.stop()
 
 
+async def test_a_whole_read_waits_for_what_lies_behind_an_open_transaction(
+    connection: KafkaConnection, organisation: str
+) -> None:
+    """A command that looks for a reject must not overlook one behind a sibling's open transaction."""
+    name = await topic(connection, organisation)
+    ours = await started(connection, f"{organisation}.ours")
+    sibling = AIOKafkaProducer(**connection.options(), transactional_id=f"{organisation}.sibling", acks="all")
+    await sibling.start()
+    await sibling.begin_transaction()
+    await (await sibling.send(name, b"x", key=b"sibling", partition=0))
+    await ours.publish({(name, 0): [message("reject")]}, NOW)
+    assert await visible(connection, name) == []
+
+    async def whole() -> list[bytes | None]:
+        return [record.key async for record in read_topics(connection, [name], begin=0, whole=True)]
+
+    reading = asyncio.create_task(whole())
+    await asyncio.wait({reading}, timeout=1.0)
+    assert not reading.done(), "the reader did not wait for the sibling's transaction"
+    await sibling.abort_transaction()
+    assert await asyncio.wait_for(reading, 10) == [b"reject"]
+    await sibling.stop()
+    await ours.discard()
+
+
 async def test_a_restarted_broker_needs_no_operator() -> None:
     """After SIGKILL of the broker, an attempt fails within its deadline and the next owner goes on."""
     async with EmbeddedKafka() as kafka:
@@ -200,6 +225,9 @@ def test_the_private_names_that_the_guards_use_are_there() -> None:
     assert "_pending_batches" in accumulator
     assert isinstance(Sender.sender_task, property)
     assert "_transaction_waiter" in inspect.getsource(TransactionManager)
+    assert {"self._fetcher = None", "self._client = AIOKafkaClient("} <= {
+        line.strip() for line in inspect.getsource(AIOKafkaConsumer.__init__).splitlines()
+    }
     assert "_drain_waiter" in inspect.getsource(inspect.getmodule(MessageAccumulator))  # type: ignore[arg-type]
     assert list(inspect.signature(guards._can_retry).parameters) == ["self", "error", "batch"]
     assert guards._can_retry.__qualname__ == "SendProduceReqHandler._can_retry"

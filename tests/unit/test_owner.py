@@ -1,77 +1,76 @@
-"""The life of whoever owns a transactional id: every error but a fatal one begins it again."""
+"""The life under a lease goes on whatever happens within it, and ends only when somebody asks for it."""
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass, field
 
 import pytest
 
-from backbone.errors import BackboneError, FatalError, TransientError
 from backbone.owner import Owner
+from backbone.session import Batches, Producer
 
 
-class Producer:
-    """One that only ends."""
+@dataclass
+class Starts:
+    """A producer that does nothing but count."""
+
+    discarded: int = 0
+
+    async def start(self) -> None:
+        """Start."""
+
+    async def publish(self, batches: Batches, recorded_at: str) -> None:
+        """Publish nothing."""
 
     async def discard(self) -> None:
-        """End."""
+        """Count."""
+        self.discarded += 1
 
 
-async def confirmed() -> bool:
-    return True
+@dataclass
+class Life:
+    """An owner whose first opening fails with a cancellation from within, and whose second works for ever."""
+
+    producers: list[Starts] = field(default_factory=list)
+    noted: list[Exception] = field(default_factory=list)
+    working: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def producer(self, transactional_id: str) -> Producer:
+        """Make one and keep it."""
+        self.producers.append(Starts())
+        return self.producers[-1]
+
+    async def open(self, producer: Producer) -> int:
+        """Fail the first time, as if a client had cancelled a task of its own."""
+        if len(self.producers) == 1:
+            within = asyncio.ensure_future(asyncio.sleep(10))
+            await asyncio.sleep(0)
+            within.cancel()
+            await within
+        return len(self.producers)
+
+    async def work(self, opened: int) -> None:
+        """Work until cancelled."""
+        self.working.set()
+        await asyncio.sleep(60)
+
+    def gives_up(self, error: Exception) -> bool:
+        """Note the error and go on."""
+        self.noted.append(error)
+        return False
+
+    async def confirm(self) -> bool:
+        """Have the lease."""
+        return True
 
 
-async def live(*happenings: Any) -> list[Exception]:
-    """Let an owner live through errors, one each time that it works; return those that it judged."""
-    waiting, judged, ended = list(happenings), [], asyncio.Event()
-
-    async def opening(producer: Any) -> str:
-        return "opened"
-
-    async def working(opened: str) -> None:
-        if not waiting:
-            ended.set()
-            return
-        happening = waiting.pop(0)
-        if callable(happening):
-            await happening()
-        raise happening
-
-    def gives_up(error: Exception) -> bool:
-        judged.append(error)
-        return isinstance(error, FatalError)
-
-    made: Any = Producer()
-    owner = Owner("id", lambda _: made, confirmed, ended)
-    await asyncio.wait_for(owner.run(opening, working, gives_up), 30)
-    return judged
-
-
-async def lost_request() -> None:
-    """Wait for a request that the client cancels, as its connection goes."""
-    request = asyncio.get_running_loop().create_future()
-    request.cancel()
-    await request
-
-
-async def test_a_request_that_the_client_cancelled_is_no_end() -> None:
-    """Nobody asked the owner to end: it notes the loss where people see it and begins again."""
-    (error,) = await live(lost_request)
-    assert isinstance(error, TransientError)
-    assert error.code == "broker.failed"
-
-
-async def test_every_error_begins_it_again_but_a_fatal_one() -> None:
-    """A lost connection, a bug, and then one that ends it."""
-    judged = await live(TransientError("away"), ValueError(), FatalError("no"))
-    assert [type(error) for error in judged] == [TransientError, ValueError, FatalError]
-    assert not [error for error in judged if isinstance(error, BackboneError) and error.code == "internal.error"]
-
-
-async def test_it_ends_when_it_is_asked_to() -> None:
-    """A cancellation by whoever runs it passes through."""
-    running = asyncio.create_task(live(lambda: asyncio.sleep(60)))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+async def test_a_cancellation_from_within_is_an_error_and_not_the_end() -> None:
+    """A task that is awaited and was cancelled makes the owner begin anew; cancelling the owner itself ends it."""
+    life = Life()
+    owner = Owner("id", life.producer, life.confirm, asyncio.Event())
+    running = asyncio.create_task(owner.run(life.open, life.work, life.gives_up))
+    await asyncio.wait_for(life.working.wait(), 10)
+    assert [getattr(error, "code", "") for error in life.noted] == ["broker.failed"]
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    assert [producer.discarded for producer in life.producers] == [1, 1]
