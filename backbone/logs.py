@@ -2,9 +2,20 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+
+def _spell_out(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Make text of what is bound to a context and finds its text only now, such as the trace of an event in hand."""
+    for name, value in list(line.items()):
+        if hasattr(value, "__structlog__"):
+            line[name] = value.__structlog__()
+            if not line[name]:
+                del line[name]
+    return line
 
 
 def configure_logging(*, json: bool) -> None:
@@ -15,6 +26,7 @@ def configure_logging(*, json: bool) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _spell_out,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,

@@ -11,3 +11,8 @@ def rfc3339(moment: datetime) -> str:
 def epoch_ms(moment: datetime) -> int:
     """Return milliseconds since 1970."""
     return int(moment.timestamp() * 1_000)
+
+
+def as_utc(moment: datetime) -> datetime:
+    """Return a moment with its zone; one without is taken as UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

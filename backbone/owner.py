@@ -55,7 +55,7 @@ class Owner:
         """
         backoff = BACKOFF_FIRST_SECS
         while not self.stopping.is_set():
-            began = asyncio.get_running_loop().time()
+            began, is_fenced = asyncio.get_running_loop().time(), False
             try:
                 await self._once(opening, working)
             except (Exception, asyncio.CancelledError) as error:  # the one place that catches everything

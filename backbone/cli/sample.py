@@ -18,6 +18,9 @@ from backbone.sample_faults import Attributes, as_message, as_structured, bad_ev
 from schemas.families import FAMILIES
 from schemas.shared import Event, Organisation
 
+PARTITIONS = 6
+"""Of a topic that is made: as many as topics of events have by default."""
+
 
 async def sample(
     family: str,
@@ -28,6 +31,7 @@ async def sample(
     bad: bool = False,
     organisation: str | None = None,
     topic: str | None = None,
+    create: bool = False,
     config: Config = HERE,
     bootstrap_servers: Annotated[
         str | None, Parameter(help="The broker's address, instead of a deployment file.")
@@ -53,6 +57,8 @@ async def sample(
         Whose events; by default a code that is given to nobody, or the deployment's with --topic.
     topic
         Write to this topic, in binary mode, instead of printing JSON lines.
+    create
+        Make the topic first where it is not there: for a broker of your own.
     config
         The deployment file that says where the broker is.
     """
@@ -72,6 +78,10 @@ async def sample(
     else:
         deployment = load(config)
         connection, owner = deployment.connection, organisation or deployment.organisation
+    if create:
+        from backbone.kafka.admin import TopicSpec, create_topics  # noqa: PLC0415
+
+        await create_topics(connection, [TopicSpec(topic, PARTITIONS, 1)])
     messages = _messages(name, event_class, count, seed, owner, bad=bad)
     written = await publish_samples(connection, topic, messages, transactional_id=f"{owner}.sample.{name}")
     output.say(f"{written:,} synthetic events on {topic}", "green")

@@ -1,6 +1,8 @@
 """`backbone subscriber`: its dead-letter topic, and where it reads next. BACKBONE_... variables say where and who."""
 
-from datetime import UTC, datetime
+import sys
+from datetime import datetime
+from json import dumps as json_text
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -8,7 +10,9 @@ from cyclopts import App, Parameter
 from backbone.cli import output
 from backbone.errors import ConfigurationError
 from backbone.kafka.admin import TopicSpec, create_topics
+from backbone.kafka.dead_letters import MAX_LETTER_BYTES
 from backbone.kafka.groups import move_group
+from backbone.moments import as_utc, epoch_ms
 from backbone.subscriber.moving import move_positions
 from backbone.subscriber.positions import PARTITIONS, positions_topic
 from backbone.subscriber.settings import Settings
@@ -36,7 +40,11 @@ async def topics(name: str, *, transform: bool = False, replication_factor: int 
     """
     settings = Settings()
     topic = f"{settings.organisation}.dead.{name}"
-    kept = {"cleanup.policy": "delete", "retention.ms": str(retention_days * 86_400_000)}
+    kept = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention_days * 86_400_000),
+        "max.message.bytes": str(MAX_LETTER_BYTES),
+    }
     wanted = [TopicSpec(topic, 1, replication_factor, kept)]
     if transform:
         positions = positions_topic(settings.organisation, name)
@@ -68,7 +76,7 @@ async def seek(name: str, *, to: To, transform: bool = False, dry_run: bool = Fa
         moves = await move_positions(settings.connection(), settings.organisation, name, _moment(to), dry_run=dry_run)
     else:
         moves = await move_group(settings.connection(), name, _moment(to), dry_run=dry_run)
-    columns = ("topic", "partition", "from", "to", "events")
+    columns = ("topic", "partition", "from", "to", "offsets")
     rows = [(move.topic, move.partition, move.before, move.after, move.before - move.after) for move in moves]
     if json:
         for row in rows:
@@ -76,6 +84,21 @@ async def seek(name: str, *, to: To, transform: bool = False, dry_run: bool = Fa
     else:
         output.table(columns, rows, numbers=columns[1:])
     output.say("nothing was moved: a dry run" if dry_run else f"{len(rows)} partitions were moved")
+    return 0
+
+
+@app.command
+def asyncapi(service: str) -> int:
+    """Print what a subscriber reads and writes as an AsyncAPI 3.0 document; nothing is connected.
+
+    Parameters
+    ----------
+    service
+        Your subscriber as module:attribute, looked for in this folder.
+    """
+    from backbone.subscriber.trial import import_subscriber  # noqa: PLC0415 - FastStream is large
+
+    sys.stdout.write(json_text(import_subscriber(service).asyncapi(), indent=2) + "\n")
     return 0
 
 
@@ -108,5 +131,4 @@ def _moment(text: str) -> Literal["earliest", "latest"] | int:
     except ValueError as error:
         message = f"--to {text} is not earliest, latest or an ISO time"
         raise ConfigurationError(message, code="config.invalid-value") from error
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(aware.timestamp() * 1_000)
+    return epoch_ms(as_utc(moment))

@@ -74,12 +74,31 @@ class Proxied:
     behind: int
 
 
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """A second listener where clients sign in with SASL PLAIN and may do what ACLs say; the first one may do all."""
+
+    port: int
+    passwords: Mapping[str, str]
+
+    def settings(self) -> dict[str, str]:
+        """Return the broker's settings."""
+        users = " ".join(f'user_{name}="{password}"' for name, password in self.passwords.items())
+        module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        return {
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.secured.plain.sasl.jaas.config": f"{module} required {users};",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        }
+
+
 class EmbeddedKafka:
     """Start a broker on free ports; ``async with`` gives it when it is ready and ends it afterwards.
 
     ``path`` keeps the data: the next start with the same path goes on with it, on the same port if it is free.
-    Without it the data is temporary. ``extra`` adds broker settings; ``member`` makes it one of a cluster and
-    ``proxied`` adds a listener behind a proxy. Raises EmbeddedKafkaError.
+    Without it the data is temporary. ``extra`` adds broker settings; ``member`` makes it one of a cluster,
+    ``proxied`` adds a listener behind a proxy and ``secured`` one with users and ACLs. Raises EmbeddedKafkaError.
     """
 
     def __init__(
@@ -90,6 +109,7 @@ class EmbeddedKafka:
         extra: Mapping[str, str] | None = None,
         member: Member | None = None,
         proxied: Proxied | None = None,
+        secured: Secured | None = None,
     ) -> None:
         """Prepare; nothing is started before ``start``."""
         self._kept = path is not None
@@ -99,6 +119,7 @@ class EmbeddedKafka:
         self._extra = dict(extra or {})
         self._member = member
         self._proxied = proxied
+        self._secured = secured
         self._watcher: asyncio.subprocess.Process | None = None
         self.process_id = 0
 
@@ -149,14 +170,19 @@ class EmbeddedKafka:
         advertised = {"PLAINTEXT": port}
         if self._proxied is not None:
             listeners["PROXIED"], advertised["PROXIED"] = self._proxied.behind, self._proxied.port
+        protocols = dict.fromkeys(listeners, "PLAINTEXT")
+        if self._secured is not None:
+            listeners["SECURED"] = advertised["SECURED"] = self._secured.port
+            protocols["SECURED"] = "SASL_PLAINTEXT"
         settings = {
             **SETTINGS,
             "node.id": str(member.node_id),
-            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
+            "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
             "listeners": _listed(listeners),
             "advertised.listeners": _listed(advertised),
             "controller.quorum.voters": member.voters,
             "log.dirs": str(self.path / "data"),
+            **(self._secured.settings() if self._secured is not None else {}),
             **self._extra,
         }
         config = self.path / "server.properties"

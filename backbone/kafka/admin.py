@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from backbone.errors import FatalError, UnreachableError
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.producer import classified
+from backbone.kafka.diagnosis import explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ async def admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClien
         await client.start()
         yield client
     except (KafkaError, AssertionError, TimeoutError) as error:
-        raise classified(error) from error
+        raise await explained(error, connection) from error
     finally:
         await client.close()
 

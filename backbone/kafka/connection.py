@@ -25,6 +25,13 @@ class KafkaConnection:
     certificate_file: Path | None = None
     key_file: Path | None = None
 
+    @property
+    def principal(self) -> str:
+        """Return as whom we sign in, for messages: a user name, a certificate's file, or nothing."""
+        if self.username is not None:
+            return self.username
+        return "" if self.certificate_file is None else f"the certificate {self.certificate_file.name}"
+
     def ssl_context(self) -> SSLContext | None:
         """Return a verifying context where the protocol asks for TLS."""
         if self.security_protocol not in {"SSL", "SASL_SSL"}:
@@ -44,6 +51,11 @@ class KafkaConnection:
             "sasl_plain_username": self.username,
             "sasl_plain_password": None if self.password is None else self.password.reveal(),
         }
+
+    @property
+    def has_sockets(self) -> bool:
+        """Say whether brokers are reached over a network; in simulations they are not."""
+        return True
 
     def attached(self, client: Client) -> Client:
         """Return an aiokafka client that was just made; simulations take its sockets away here."""

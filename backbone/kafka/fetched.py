@@ -16,6 +16,10 @@ Headers = Sequence[tuple[str, bytes]]
 RECENT_HEADS: Final = 8
 TYPE: Final = "ce_type"
 CONTENT_TYPE: Final = "content-type"
+ID: Final = b"\x0ace_id"
+"""A header's name as it stands in a record, behind its length."""
+NO_TEXT: Final = (0, 1)
+"""How the length of an empty value begins, and that of none."""
 OF_ITS_OWN: Final = frozenset({"ce_id", "ce_traceparent", "ce_subject", "ce_sequence", "ce_time"})
 """The first of these ends what a record shares with others."""
 
@@ -40,13 +44,13 @@ _recent: list[Head] = []
 class FetchedRecord:
     """One record. It keeps the bytes of its batch until its headers have been asked for."""
 
-    __slots__ = ("_at", "_data", "_headers", "key", "offset", "partition", "timestamp", "topic", "value")
+    __slots__ = ("_at", "_data", "_end", "_headers", "key", "offset", "partition", "timestamp", "topic", "value")
 
     def __init__(
         self, topic: str, partition: int, offset: int, timestamp: int, key: bytes | None, value: bytes | None,
-        data: bytes, at: int,
+        data: bytes, at: int, end: int,
     ) -> None:  # fmt: skip
-        """Take what was decoded, and where in ``data`` the number of its headers stands."""
+        """Take what was decoded, and where in ``data`` the number of its headers stands and where they end."""
         self.topic = topic
         self.partition = partition
         self.offset = offset
@@ -55,6 +59,7 @@ class FetchedRecord:
         self.value = value
         self._data = data
         self._at = at
+        self._end = end
         self._headers: Headers | None = None
 
     @property
@@ -68,6 +73,11 @@ class FetchedRecord:
         _recent.insert(0, head)
         del _recent[RECENT_HEADS:]
         return head
+
+    def has_id(self) -> bool:
+        """Say whether there is an event's id among its headers, without parsing them."""
+        at = self._data.find(ID, self._at, self._end)
+        return at >= 0 and self._data[at + len(ID)] not in NO_TEXT
 
     @property
     def headers(self) -> Headers:
@@ -110,7 +120,7 @@ def _parsed(data: bytes, at: int, count: int) -> tuple[list[tuple[str, bytes]], 
                 size, begin = number_at(data, at)
                 end = begin + size
             encoded = data[begin:end]
-            name = known.get(encoded) or encoded.decode()
+            name = known.get(encoded) or encoded.decode("utf-8", "replace")
             size = data[end]
             if size < 0x80 and not size & 1:
                 begin, at = end + 1, end + 1 + (size >> 1)
@@ -120,7 +130,7 @@ def _parsed(data: bytes, at: int, count: int) -> tuple[list[tuple[str, bytes]], 
                 at = begin + max(0, size)
                 headers.append((name, data[begin:at] if size >= 0 else None))  # type: ignore[arg-type]  # as aiokafka
             ends.append(at)
-    except (IndexError, UnicodeDecodeError) as error:
+    except IndexError as error:
         message = f"the headers of a record are not as they must be: {type(error).__name__}"
         raise CorruptRecordException(message) from error
     return headers, ends

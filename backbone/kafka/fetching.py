@@ -137,7 +137,7 @@ class Batch:
                 raise CorruptRecordException(message)
             if same_time is not None:
                 time = same_time
-            add(FetchedRecord(topic, partition, offset, time, key, value, data, end))
+            add(FetchedRecord(topic, partition, offset, time, key, value, data, end, stop))
             at = stop
         if at != len(data):
             message = f"{len(data) - at:,} bytes are left over behind the last record of a batch"

@@ -12,7 +12,7 @@ from backbone.errors import ConfigurationError
 from backbone.kafka import guards
 from backbone.kafka.admin import admin
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.producer import classified
+from backbone.kafka.diagnosis import explained
 from backbone.kafka.readers import From
 
 
@@ -66,7 +66,7 @@ async def _member(connection: KafkaConnection, group: str | None) -> AsyncIterat
         await consumer.start()
         yield consumer
     except KafkaError as error:
-        raise classified(error) from error
+        raise await explained(error, connection) from error
     finally:
         await guards.discard_consumer(consumer)
 

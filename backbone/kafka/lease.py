@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from backbone.errors import BackboneError, FatalError, FencedError
 from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.diagnosis import explained
 from backbone.kafka.producer import classified
 
 SESSION_TIMEOUT_MS: Final = 6_000
@@ -144,8 +145,11 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
             while self._failure is None:
                 await client.getmany(timeout_ms=POLL_MS)  # nothing comes, as all is paused; errors surface here
             raise self._failure
-        except (KafkaError, AssertionError) as error:
-            raise classified(error) from error
+        except (KafkaError, AssertionError, asyncio.CancelledError) as error:
+            problem = await explained(error, self._connection)
+            if problem is error:
+                raise
+            raise problem from error
         finally:
             self._client = None
             self.partitions = frozenset()
@@ -178,6 +182,11 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
             self._failure = error
             raise
 
+    @property
+    def connected(self) -> bool:
+        """Say whether the group's coordinator answered within the session's time-out."""
+        return self._client is not None and self._client._coordinator.coordinator_id is not None
+
     async def confirm(self, partition: int) -> bool:
         """Say whether the group still counts us as the partition's owner: it takes a commit of our generation.
 
@@ -190,7 +199,7 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
             commit = client.commit({TopicPartition(self._topic, partition): 0})
             await asyncio.wait_for(commit, CONFIRM_DEADLINE_SECS)
         except (KafkaError, TimeoutError, AssertionError, BackboneError) as error:
-            mapped = classified(error)
+            mapped = classified(error, self._connection.principal)
             if isinstance(mapped, FatalError) and not isinstance(mapped, FencedError):
                 raise mapped from error
             return False

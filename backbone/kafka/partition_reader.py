@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from backbone.errors import FatalError
 from backbone.kafka import fetching, guards
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.producer import classified
+from backbone.kafka.diagnosis import explained
 from backbone.kafka.readers import consumer
 
 POLL_MS: Final = 200
@@ -39,7 +39,7 @@ class PartitionReader:
         try:
             await self._client.start()
         except (KafkaError, AssertionError) as error:
-            raise classified(error) from error
+            raise await explained(error, self._connection) from error
         self._client.assign([self._place])
         return self
 
@@ -61,7 +61,7 @@ class PartitionReader:
                 first = (await uncommitted.beginning_offsets([place]))[place]
                 end = (await uncommitted.end_offsets([place]))[place]
         except (KafkaError, AssertionError) as error:
-            raise classified(error) from error
+            raise await explained(error, self._connection) from error
         if offset is None:
             self._client.seek(place, first if begin == "earliest" else end)
             return
@@ -77,7 +77,7 @@ class PartitionReader:
         try:
             fetched = await self._client.getmany(self._place, timeout_ms=POLL_MS, max_records=most)
         except (KafkaError, AssertionError) as error:
-            raise classified(error) from error
+            raise await explained(error, self._connection) from error
         return fetched.get(self._place, ())  # type: ignore[no-any-return]  # aiokafka is not typed
 
     async def behind(self) -> int:

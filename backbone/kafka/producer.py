@@ -7,7 +7,7 @@ never used again, and the outcome of a commit is never guessed: whoever owns the
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -64,10 +64,14 @@ Batches = Mapping[tuple[str, int], Sequence[bytes]]
 class TransactionalProducer:
     """Publish transactions under one transactional id; starting fences every earlier owner of the id."""
 
-    def __init__(self, connection: KafkaConnection, transactional_id: str) -> None:
-        """Prepare; nothing is sent before ``start``."""
+    def __init__(
+        self, connection: KafkaConnection, transactional_id: str, *, largest_bytes: int = MAX_MESSAGE_BYTES
+    ) -> None:
+        """Prepare; nothing is sent before ``start``. ``largest_bytes`` is what a message may have."""
         guards.install()
+        self._largest_bytes = largest_bytes
         self.transactional_id = transactional_id
+        self._principal = connection.principal
         self._producer = connection.attached(
             AIOKafkaProducer(
                 **connection.options(),
@@ -92,7 +96,7 @@ class TransactionalProducer:
                 await asyncio.wait_for(self._producer.start(), START_DEADLINE_SECS)
         except BaseException as error:
             await self.discard()
-            raise classified(error) from error
+            raise classified(error, self._principal) from error
 
     async def publish(self, batches: Batches, recorded_at: str) -> None:
         """Commit one transaction; ``recorded_at`` (RFC 3339) becomes the events' ``ce_recordedtime``.
@@ -103,7 +107,7 @@ class TransactionalProducer:
         try:
             await self._publish(batches, recorded_at)
         except BaseException as error:
-            raised = classified(error)
+            raised = classified(error, self._principal)
             if isinstance(raised, TransientError):
                 raised = refusal_of(self._producer) or raised  # which knows the topic, and why it took so long
             await self.discard()
@@ -123,7 +127,7 @@ class TransactionalProducer:
             async with asyncio.timeout(SEND_DEADLINE_SECS):
                 for (topic, partition), messages in batches.items():
                     await self._known(topic)
-                    for part in _parts(messages, len(recorded) + RECORD_FRAME_BYTES):
+                    for part in _parts(messages, len(recorded) + RECORD_FRAME_BYTES, self._largest_bytes):
                         batch = RecordBatch(part, recorded, timestamp)
                         future = await producer.send_batch(batch, topic, partition=partition)
                         future.add_done_callback(guards._retrieve)
@@ -158,7 +162,9 @@ class TransactionalProducer:
         await guards.discard(self._producer)
 
 
-def _parts(messages: Sequence[bytes], frame_bytes: int) -> Iterator[Sequence[bytes]]:
+def _parts(
+    messages: Sequence[bytes], frame_bytes: int, largest_bytes: int = MAX_MESSAGE_BYTES
+) -> Iterator[Sequence[bytes]]:
     """Cut messages into batches that a broker takes; nearly always they are one.
 
     Raises FatalError for a message that is too large alone.
@@ -170,8 +176,8 @@ def _parts(messages: Sequence[bytes], frame_bytes: int) -> Iterator[Sequence[byt
     size = 0
     for message in messages:
         length = len(message) + frame_bytes
-        if length > MAX_MESSAGE_BYTES:
-            text = f"a message is larger than the {MAX_MESSAGE_BYTES:,} bytes that go into one batch"
+        if length > largest_bytes:
+            text = f"a message is larger than the {largest_bytes:,} bytes that go into one batch"
             raise FatalError(text, code="feed.message-too-large")
         if part and size + length > MAX_BATCH_BYTES:
             yield part
@@ -193,10 +199,11 @@ def refusal_of(producer: AIOKafkaProducer) -> BackboneError | None:
     return type(mapped)(f"{mapped.message}: {topic}", code=mapped.code, guidance=mapped.guidance)
 
 
-def classified(error: BaseException) -> BaseException:
+def classified(error: BaseException, principal: str = "") -> BaseException:
     """Return the error that says what to do about a client's error; ours pass unchanged, and so does being cancelled.
 
     A client may let a cancellation out of a task of its own that nobody asked for: that is an error like others.
+    ``principal`` is as whom we signed in: what is denied or refused is said of somebody.
     """
     if isinstance(error, asyncio.CancelledError) and not asked_to_end():
         return TransientError(
@@ -210,10 +217,23 @@ def classified(error: BaseException) -> BaseException:
     name = type(cause).__name__
     for kind, code, text, guidance in _CLASSES:
         if isinstance(error, kind) or isinstance(cause, kind):
-            return _MADE[code](text.format(name=name), code=code, guidance=guidance)
+            denied = _denied(one for one in (error, cause) if isinstance(one, kind))
+            said = text.format(name=name, denied=denied, whom=f" to {principal}" if principal else "")
+            return _MADE[code](said, code=code, guidance=guidance)
     if isinstance(error, KafkaError | TimeoutError | AssertionError):
         return TransientError(f"the transaction failed with {name}; its state will be read again", code="broker.failed")
     return error
+
+
+def _denied(errors: Iterable[BaseException]) -> str:
+    """Return the topics, the group or the id that a denial names, or nothing."""
+    for error in errors:
+        for argument in error.args:
+            if isinstance(argument, str):
+                return f" {argument}"
+            if isinstance(argument, set | frozenset | list | tuple) and argument:
+                return " " + ", ".join(sorted(map(str, argument)))
+    return ""
 
 
 TOO_FEW: Final = "a topic takes no records: too few of its replicas are in sync"
@@ -222,12 +242,13 @@ TOO_LARGE: Final = f"let its max.message.bytes be at least {MAX_MESSAGE_BYTES + 
 _CLASSES: Final[tuple[tuple[type[BaseException], str, str, str], ...]] = (
     (ProducerFenced, "feed.fenced", "another process took over the transactional id, or it timed out",
      "one worker at a time owns a shard; if this repeats, look for a second deployment with the same names"),
-    (TransactionalIdAuthorizationFailed, "broker.transactional-id-denied", "the broker denies our transactional id",
+    (TransactionalIdAuthorizationFailed, "broker.transactional-id-denied",
+     "the broker denies{whom} the transactional id{denied}",
      "grant WRITE and DESCRIBE on the transactional ids with the organisation's prefix"),
-    (GroupAuthorizationFailedError, "broker.group-denied", "the broker denies the consumer group",
+    (GroupAuthorizationFailedError, "broker.group-denied", "the broker denies{whom} the consumer group{denied}",
      "grant READ on the group to the principal that the subscriber signs in as"),
-    (TopicAuthorizationFailedError, "broker.topic-denied", "the broker denies a topic",
-     "grant WRITE and DESCRIBE on the topics with the organisation's prefix"),
+    (TopicAuthorizationFailedError, "broker.topic-denied", "the broker denies{whom} the topic{denied}",
+     "grant READ on it to whoever reads it, WRITE and DESCRIBE to whoever writes it"),
     (InvalidTransactionTimeout, "broker.transaction-timeout", "the broker's transaction.max.timeout.ms is too low",
      f"raise it to at least {TRANSACTION_TIMEOUT_MS}"),
     (UnknownTopicOrPartitionError, "topic.missing", "a topic or a partition is missing",

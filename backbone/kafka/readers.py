@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from backbone.errors import TransientError, UnreachableError
 from backbone.kafka import fetching, guards
 from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.producer import UNREACHABLE, classified
+from backbone.kafka.diagnosis import explained
+from backbone.kafka.producer import UNREACHABLE
 from backbone.waiting import Reason, Wait, waiting
 
 STATE_READ_DEADLINE_SECS: Final = 45.0
@@ -58,8 +59,11 @@ async def consumer(connection: KafkaConnection, *, committed: bool = True) -> As
         with waiting(CONNECTING):
             await client.start()
         yield client
-    except (KafkaError, AssertionError) as error:
-        raise classified(error) from error
+    except (KafkaError, AssertionError, asyncio.CancelledError) as error:
+        problem = await explained(error, connection)
+        if problem is error:
+            raise
+        raise problem from error
     finally:
         await asyncio.shield(guards.discard_consumer(client))
 
@@ -146,6 +150,20 @@ async def partition_counts(connection: KafkaConnection, topics: Sequence[str]) -
         await client._client.set_topics(list(topics))
         found = {topic: client.partitions_for_topic(topic) for topic in topics}
     return {topic: len(partitions) for topic, partitions in found.items() if partitions}
+
+
+async def ensure_not_denied(connection: KafkaConnection, topics: Sequence[str]) -> None:
+    """Raise FatalError for topics that we may not even know of; without a word they would look as if not there.
+
+    Asks only where somebody signs in: a broker that denies nothing might create what is asked for.
+    """
+    if not connection.principal:
+        return
+    async with consumer(connection) as client:
+        await client._client.set_topics(list(topics))
+        denied = client._client.cluster.unauthorized_topics & set(topics)
+        if denied:
+            raise TopicAuthorizationFailedError(denied)
 
 
 async def matching_topics(connection: KafkaConnection, patterns: Sequence[str]) -> list[str]:

@@ -25,7 +25,9 @@ async def publish_samples(
     partitions = (await partition_counts(connection, [topic])).get(topic)
     if partitions is None:
         raise ConfigurationError(
-            f"there is no topic {topic}", code="topic.missing", guidance="see `backbone topics plan`"
+            f"there is no topic {topic}",
+            code="topic.missing",
+            guidance="--create makes it; or see `backbone topics plan`",
         )
     producer = TransactionalProducer(connection, transactional_id)
     await producer.start()

@@ -164,6 +164,11 @@ class SocketlessConnection(KafkaConnection):
 
     wire: Callable[[], Wire] = _nowhere
 
+    @property
+    def has_sockets(self) -> bool:
+        """Say that there is no network."""
+        return False
+
     def attached(self, client: Client) -> Client:
         """Take a client's sockets away before it uses them."""
         stand_in = SocketlessClient(self.wire())

@@ -5,6 +5,8 @@ when a handler has taken it after all. Whoever owns the partition that it came f
 follows the log, so that it knows whose cases are parked.
 """
 
+import re
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -14,7 +16,10 @@ from backbone.packed import Message
 from backbone.subscriber.work import Key, Place
 
 PREFIX: Final = "dead_"
-Kind = Literal["dead", "retry", "settled"]
+Kind = Literal["dead", "retry", "settled", "discarded"]
+TYPE: Final = re.compile(r"org\.councilbackbone\.[a-z0-9-]{1,40}\.[a-z0-9-]{1,60}\.v[0-9]{1,3}")
+ENDS: Final = frozenset({"settled", "discarded"})
+"""What closes a letter: a handler took it after all, or somebody said that nobody will."""
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -33,11 +38,13 @@ class Letter:
     at: str
     number: int = 0
     wanted: bool = False
+    discarded: bool = False
 
     @property
     def type(self) -> str:
-        """Return the event's type."""
-        return dict(self.headers).get("ce_type", b"").decode("utf-8", "replace")
+        """Return the event's type, where it has the form of one: anything else might be a value."""
+        found = (dict(self.headers).get("ce_type") or b"").decode("utf-8", "replace")
+        return found if TYPE.fullmatch(found) else ""
 
     @property
     def topic(self) -> str:
@@ -71,8 +78,8 @@ def message_of(kind: Kind, letter: Letter) -> Message:
         (f"{PREFIX}null", b"true" if letter.value is None else b"false"),
         (f"{PREFIX}unkeyed", b"true" if letter.key is None else b"false"),
     ]
-    value = b"" if kind == "settled" or letter.value is None else letter.value
-    headers = [] if kind == "settled" else list(letter.headers)
+    value = b"" if kind in ENDS or letter.value is None else letter.value
+    headers = [] if kind in ENDS else list(letter.headers)
     return letter.key or b"", value, [*headers, *added]
 
 
@@ -81,7 +88,7 @@ def read_letter(key: Key, value: bytes | None, headers: Iterable[tuple[str, byte
     found = tuple(headers)
     own = {name.removeprefix(PREFIX): content.decode() for name, content in found if name.startswith(PREFIX)}
     kind = own.get("kind")
-    if kind not in {"dead", "retry", "settled"}:
+    if kind not in {"dead", "retry", *ENDS}:
         return None
     topic, partition, offset = own["id"].rsplit("/", 2)
     original = takewhile(lambda pair: not pair[0].startswith(PREFIX), found)  # a producer may add its own at the end
@@ -96,7 +103,7 @@ def read_letter(key: Key, value: bytes | None, headers: Iterable[tuple[str, byte
         tries=int(own["tries"]),
         at=own["at"],
     )
-    return kind, letter  # type: ignore[return-value]  # one of the three, as was checked
+    return kind, letter  # type: ignore[return-value]  # one of the four, as was checked
 
 
 @dataclass(slots=True)
@@ -105,45 +112,48 @@ class Letters:
 
     bodies: bool = False
     open: dict[str, Letter] = field(default_factory=dict)
-    _cases: dict[tuple[Place, Key], list[str]] = field(default_factory=dict)
+    _cases: dict[tuple[Place, Key], list[tuple[int, str]]] = field(default_factory=dict)
+    """By case, offsets and ids: a case's order is that of its partition, whenever a letter was written."""
     _number: int = 0
 
     def apply(self, kind: Kind, letter: Letter) -> None:
         """Fold one record of the topic; a letter that is opened again keeps its place."""
         case = (letter.place, letter.key)
         known = self.open.get(letter.id)
-        if kind == "settled":
+        if kind in ENDS:
             if known is not None:
                 del self.open[letter.id]
                 ids = self._cases[case]
-                ids.remove(letter.id)
+                ids.remove((known.offset, letter.id))
                 if not ids:
                     del self._cases[case]
             return
         if known is None:
             self._number += 1
-            self._cases.setdefault(case, []).append(letter.id)
+            insort(self._cases.setdefault(case, []), (letter.offset, letter.id))
         number = self._number if known is None else known.number
         kept = letter if self.bodies or kind == "retry" else replace(letter, value=None, headers=())
-        self.open[letter.id] = replace(kept, number=number, wanted=kind == "retry")
+        at = known.at if known is not None and kind == "retry" else letter.at
+        self.open[letter.id] = replace(kept, number=number, wanted=kind == "retry", at=at)
 
     def knows(self, place: Place, offset: int) -> bool:
         """Say whether the record at that place is open."""
         return letter_id(place, offset) in self.open
 
-    def parks(self, place: Place, key: Key) -> bool:
-        """Say whether a case has an open letter. A record without a key is a case of its own."""
-        return key is not None and (place, key) in self._cases
+    def parks(self, place: Place, key: Key, offset: int) -> bool:
+        """Say whether a case has an open letter before an offset. A record without a key is a case of its own."""
+        letters = None if key is None else self._cases.get((place, key))
+        return letters is not None and letters[0][0] < offset
 
     def blocks(self, letter: str) -> bool:
         """Say whether an earlier letter of the same case is open, or this one is not."""
         known = self.open.get(letter)
         if known is None:
             return True
-        return known.key is not None and self._cases[known.place, known.key][0] != letter
+        return known.key is not None and self._cases[known.place, known.key][0][1] != letter
 
     def of_case(self, letter: Letter) -> list[Letter]:
         """Return the open letters of a letter's case, in order."""
         if letter.key is None:
             return [letter]
-        return [self.open[name] for name in self._cases[letter.place, letter.key]]
+        return [self.open[name] for _, name in self._cases[letter.place, letter.key]]

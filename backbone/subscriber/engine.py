@@ -9,22 +9,27 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import structlog
 
+from backbone.cancellation import asked_to_end
 from backbone.errors import BackboneError
 from backbone.subscriber.errors import BEHIND_DEAD, HANDLER_FAILED, PermanentError, UnreadableError
-from backbone.subscriber.event import Event, check_type, header, validated
+from backbone.subscriber.event import Event, validated
+from backbone.subscriber.failures import note_failure
+from backbone.subscriber.intake import Intake, check_readable
+from backbone.subscriber.refusals import Refusals
 from backbone.subscriber.routes import Route, Routes
+from backbone.subscriber.tracing import TRACE_ID, InHand
 from backbone.subscriber.work import DeadLetters, Key, PartitionRun, Place, Tally, Work
 
 YIELD_EVERY: Final = 500
 """After so many events without a pause, the event loop gets its turn: heartbeats and fetches need it."""
-REFUSED_PAUSE_SECS: Final = 2.0
-JSON: Final = b"application/json"
+CUT_OFF_SECS: Final = 1.0
+"""How long a handler that is cut off has to clean up."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,22 +60,37 @@ class Engine:
     """Run handlers over what partitions give."""
 
     def __init__(
-        self, routes: Routes, dead: DeadLetters, *, concurrency: int = 1, retrying: Retrying, park: bool = True
+        self,
+        routes: Routes,
+        dead: DeadLetters,
+        *,
+        concurrency: int = 1,
+        retrying: Retrying,
+        park: bool = True,
+        patient: bool = True,
+        tally: Tally | None = None,
     ) -> None:
-        """Take the handlers; ``park`` sets later events of a dead case aside behind its dead letter."""
-        self.tally = Tally()
-        self.stalled = ""
-        self._routes = routes
+        """Take the handlers.
+
+        ``park`` sets later events of a dead case aside behind its dead letter. A ``patient`` engine waits while dead
+        letters are refused; another one ends with the reason.
+        """
+        self.tally = tally or Tally()
+        self.refusals = Refusals(patient=patient)
+        self._intake = Intake(routes)
         self._dead = dead
         self._letters = dead.open
-        self._plain = routes.plain()
-        self._concurrency = concurrency
         self._retrying = retrying
         self._park = park
         self._ready: deque[Any] = deque()
         """Of (run, record, handlers), Work, lists of Work, and cases that may go on."""
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._held: dict[tuple[Place, Key], float] = {}
+        self._held: set[tuple[Place, Key]] = set()
+        self._held_since: dict[tuple[Place, Key], float] = {}
+        self._hands = [InHand() for _ in range(concurrency)]
+        """By worker, what it works on."""
+        self._workers: list[asyncio.Task[None]] = []
+        self._cut_off: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> int:
@@ -79,51 +99,23 @@ class Engine:
 
     @property
     def oldest_waiting_secs(self) -> float:
-        """Return for how long the case that is held back longest has been."""
-        return time.monotonic() - min(self._held.values()) if self._held else 0.0
+        """Return for how long the case that is held back longest has been, over all its tries."""
+        return time.monotonic() - min(self._held_since.values()) if self._held_since else 0.0
 
     async def run(self) -> None:
         """Work for ever; ends with the first error that is not a handler's."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._concurrency):
-                group.create_task(self._work())
+            self._workers = [group.create_task(self._work(hand)) for hand in self._hands]
 
     def offer(self, run: PartitionRun, records: Sequence[Any]) -> None:
         """Take records of a partition, in their order; those that no handler wants are done at once."""
-        plain, ready = self._plain, self._ready
-        run.progress.take([record.offset for record in records])
-        batches: dict[int, list[Work]] = {}
-        unwanted: list[int] = []
-        for record in records:
-            headers = record.headers
-            event_type = content_type = None
-            for name, value in headers:
-                if name == "ce_type":
-                    event_type = value
-                    break
-                if name == "content-type":
-                    content_type = value
-            routes: Sequence[Route] = plain.get(event_type) or self._routes.wanting(record.topic, headers)
-            if routes and content_type != JSON and not _is_json(headers):
-                routes = ()
-                ready.append(Work(run, record, routes))
-            elif not routes:
-                if event_type in self._routes.by_type or not _is_unreadable(event_type, headers):
-                    unwanted.append(record.offset)
-                else:
-                    ready.append(Work(run, record, routes))
-            elif routes[0].batch:
-                batch = batches.get(id(routes[0]))
-                if batch is None or len(batch) >= routes[0].batch:
-                    batch = batches[id(routes[0])] = []
-                    ready.append(batch)
-                batch.append(Work(run, record, routes))
-            else:
-                ready.append((run, record, routes))
+        run.take(records)
+        ready, unwanted = self._intake.sort(run, records)
+        self._ready.extend(ready)
         self.tally.ignored += len(unwanted)
         for offset in unwanted:
             run.progress.done(offset)
-        self._wake(len(ready))
+        self._wake(len(self._ready))
 
     def retry(self, work: Work) -> None:
         """Take a dead letter that is to be tried again."""
@@ -131,14 +123,24 @@ class Engine:
         self._wake(1)
 
     async def release(self, run: PartitionRun, within_secs: float) -> bool:
-        """Begin nothing more of a partition; wait for what is in hand; say whether all of that has ended."""
+        """Begin nothing more of a partition; wait for what is in hand, then cut it off; say whether all ended itself.
+
+        A handler that went on would work on a case beside the next owner of the partition.
+        """
         run.alive = False
-        for place, key in [held for held in self._held if held[0] == run.place]:
-            del self._held[place, key]
-        end = time.monotonic() + within_secs
-        while run.in_hand and time.monotonic() < end:
-            await asyncio.sleep(0.01)
-        return not run.in_hand
+        self.refusals.forget(run.place)
+        for held in [held for held in self._held_since if held[0] == run.place]:
+            self._held.discard(held)
+            del self._held_since[held]
+        await _until(lambda: not run.in_hand, within_secs)
+        if not run.in_hand:
+            return True
+        for worker, hand in zip(self._workers, self._hands, strict=True):
+            if hand.run is run and not worker.done():
+                self._cut_off.add(worker)
+                worker.cancel()
+        await _until(lambda: not run.in_hand, CUT_OFF_SECS)
+        return False
 
     def _wake(self, most: int) -> None:
         while self._idle and most > 0:
@@ -147,7 +149,19 @@ class Engine:
                 waiter.set_result(None)
                 most -= 1
 
-    async def _work(self) -> None:
+    async def _work(self, hand: InHand) -> None:
+        TRACE_ID.set(hand)
+        while True:
+            try:
+                await self._work_on(hand)
+            except asyncio.CancelledError:
+                worker = asyncio.current_task()
+                if worker is None or worker not in self._cut_off or worker.cancelling() > 1:
+                    raise
+                self._cut_off.discard(worker)
+                worker.uncancel()
+
+    async def _work_on(self, hand: InHand) -> None:
         ready = self._ready
         since_pause = 0
         while True:
@@ -157,6 +171,7 @@ class Engine:
                 await asyncio.sleep(0)
             if not ready:
                 since_pause = 0
+                hand.run = hand.record = None
                 waiter = asyncio.get_running_loop().create_future()
                 self._idle.append(waiter)
                 await waiter
@@ -168,13 +183,15 @@ class Engine:
                     continue
                 if record.key in run.busy:
                     run.queue(Work(run, record, routes))
-                elif self._letters or len(routes) > 1:
+                    continue
+                hand.run, hand.record = run, record
+                if self._letters or len(routes) > 1:
                     run.busy[record.key] = None
                     await self._case(run, record.key, Work(run, record, routes))
                 else:
                     await self._plainly(run, record, routes)
             else:
-                await self._other(item)
+                await self._other(item, hand)
 
     async def _plainly(self, run: PartitionRun, record: Any, routes: Sequence[Route]) -> None:
         """Handle an event of a free case with its one handler: nearly all of them, at the least cost."""
@@ -189,12 +206,12 @@ class Engine:
                 return
             try:
                 await route.handler(event)
-            except Exception as error:  # noqa: BLE001 - as in `_attempt`
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as in `_attempt`
+                _raise_if_ended(error)
                 work = Work(run, record, routes, event)
                 await self._case(run, record.key, work, await self._failed(work, error))
                 return
             self.tally.handled += 1
-            self.tally.last_timestamp_ms = record.timestamp
             run.progress.done(record.offset)
             queue = run.busy.pop(record.key)
             if queue:
@@ -203,21 +220,30 @@ class Engine:
         finally:
             run.in_hand -= 1
 
-    async def _other(self, item: Any) -> None:
+    async def _other(self, item: Any, hand: InHand) -> None:
         """Take what is no plain record: a record that is no event, a batch, a case that may go on, a retry."""
         if isinstance(item, list):
-            await self._batch([work for work in item if work.run.alive])
-        elif isinstance(item, Work):
-            run, key = item.run, item.record.key
-            if not run.alive:
-                return
+            batch = [work for work in item if work.run.alive]
+            if batch:
+                hand.run = batch[0].run
+                await self._batch(batch)
+            return
+        run: PartitionRun = item.run
+        if not run.alive:
+            return
+        hand.run = run
+        if isinstance(item, Work):
+            key = item.record.key
             if key in run.busy:
                 run.queue(item)
             else:
                 run.busy[key] = None
                 await self._case(run, key, item)
-        elif item.run.alive and self._held.pop((item.run.place, item.key), None) is not None:
-            await self._case(item.run, item.key, item.run.busy[item.key].popleft())
+        elif (run.place, item.key) in self._held:
+            self._held.discard((run.place, item.key))
+            queue = run.busy[item.key]
+            assert queue, "what is held back waits in the queue of its case"
+            await self._case(run, item.key, queue.popleft())
 
     async def _case(self, run: PartitionRun, key: Key, work: Work, tried: float | Literal[-1] | None = -1) -> None:
         """Do a case's work and whatever queues behind it, until there is none, or it has to wait.
@@ -237,6 +263,7 @@ class Engine:
                         queue.appendleft(work)
                     self._hold(run, key, wait_secs)
                     return
+                self._held_since.pop((run.place, key), None)
                 if not queue:
                     del run.busy[key]
                     return
@@ -248,7 +275,8 @@ class Engine:
         """Hold a case back for a while, and no other."""
         if not run.alive:
             return
-        self._held[run.place, key] = time.monotonic()
+        self._held.add((run.place, key))
+        self._held_since.setdefault((run.place, key), time.monotonic())
         asyncio.get_running_loop().call_later(wait_secs, self._resume, _Resume(run, key))
 
     def _resume(self, resume: _Resume) -> None:
@@ -257,6 +285,7 @@ class Engine:
 
     async def _attempt(self, work: Work) -> float | None:
         """Try to end one event's way; return None when it has ended, or how many seconds its case has to wait."""
+        _take_in_hand(work.record)
         if work.doomed:
             return await self._set_aside(work, work.doomed)
         if self._letters and (aside := self._behind(work)) is not None:
@@ -273,24 +302,25 @@ class Engine:
                 route = routes[work.at]
                 await route.handler([event] if route.batch else event)
                 work.at += 1
-        except Exception as error:  # noqa: BLE001 - whatever a handler does wrong costs its case a wait, no event
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler does costs a wait
+            _raise_if_ended(error)
             return await self._failed(work, error)
-        if work.retry_of:
-            try:
-                await self._dead.settle(work)
-            except BackboneError as error:
-                return self._refused(error)
+        if work.retry_of and (wait_secs := await self._written(work, "")) is not None:
+            return wait_secs
         self.tally.handled += 1
         self._finish(work)
         return None
 
-    async def _failed(self, work: Work, error: Exception) -> float | None:
+    async def _failed(self, work: Work, error: BaseException) -> float | None:
         """Count a try, and set the event aside when it was the last one or when there is no sense in another."""
-        if isinstance(error, UnreadableError | PermanentError):
-            self._log(work, error)
+        if isinstance(error, UnreadableError):
+            note_failure(work.record, error, error.code, work.tries)
             return await self._set_aside(work, error.code)
         work.tries += 1
-        self._log(work, error)
+        if isinstance(error, PermanentError):
+            note_failure(work.record, error, error.code, work.tries)
+            return await self._set_aside(work, error.code)
+        note_failure(work.record, error, error.code if isinstance(error, BackboneError) else "", work.tries)
         if work.tries >= self._retrying.tries:
             return await self._set_aside(work, HANDLER_FAILED)
         self.tally.retried += 1
@@ -303,13 +333,12 @@ class Engine:
             return "" if self._dead.blocks(work.retry_of) else None
         if self._dead.knows(place, record.offset):
             return ""
-        return BEHIND_DEAD if self._park and self._dead.parks(place, record.key) else None
+        return BEHIND_DEAD if self._park and self._dead.parks(place, record.key, record.offset) else None
 
     def _event(self, work: Work) -> Event[Any]:
         record, routes = work.record, work.routes
-        if not routes:
-            check_type(header(record.headers, "ce_type"), header(record.headers, "content-type"))
-            raise UnreadableError("no handler takes the event any more", code="event.unwanted")
+        if work.retry_of or not routes:
+            check_readable(record, routes)
         data, has_unknown = validated(routes[0].model, record.value)
         self.tally.unknown_fields += has_unknown
         return Event(data, record)
@@ -317,37 +346,29 @@ class Engine:
     def _finish(self, work: Work) -> None:
         if not work.retry_of:
             work.run.progress.done(work.record.offset)
-            self.tally.last_timestamp_ms = work.record.timestamp
 
     async def _set_aside(self, work: Work, code: str) -> float | None:
         work.doomed = code
-        try:
-            await self._dead.put(work, code)
-        except BackboneError as error:
-            return self._refused(error)
-        self.stalled = ""
+        if (wait_secs := await self._written(work, code)) is not None:
+            return wait_secs
         self.tally.dead[code] = self.tally.dead.get(code, 0) + 1
         self._finish(work)
         return None
 
-    def _refused(self, error: BackboneError) -> float:
-        """Hold a case back while its dead letter cannot be written: nothing behind it is committed, and it shows."""
-        if not self.stalled:
-            log.error("dead-letter.refused", code=error.code, message=error.message, guidance=error.guidance)
-        self.stalled = error.code
-        return REFUSED_PAUSE_SECS
+    async def _written(self, work: Work, code: str) -> float | None:
+        """Write a dead letter, or without a code that one is settled; return how long to wait where that is refused.
 
-    def _log(self, work: Work, error: Exception) -> None:
-        topic, partition = work.run.place
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        where = "" if place is None else f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}"
-        # the message of a foreign error may hold a value; its kind and its line of code do not
-        log.warning(
-            "event.failed", topic=topic, partition=partition, offset=work.record.offset, tries=work.tries,
-            error=type(error).__name__, code=getattr(error, "code", ""), at=where,
-        )  # fmt: skip
+        Nothing behind the event is committed meanwhile, and it shows.
+        """
+        mark = (work.run.place, work.record.offset)
+        if (wait_secs := self.refusals.wait_secs(mark)) is not None:
+            return wait_secs
+        try:
+            await (self._dead.put(work, code) if code else self._dead.settle(work))
+        except BackboneError as error:
+            return self.refusals.refused(mark, error)
+        self.refusals.accepted(mark)
+        return None
 
     async def _batch(self, batch: list[Work]) -> None:
         """Give a handler its events at once; when it fails, one at a time, so that only the wrong one is set aside."""
@@ -378,14 +399,16 @@ class Engine:
                 await self._case(run, key, queue.popleft())
 
     async def _handled_together(self, batch: list[Work]) -> bool:
+        _take_in_hand(batch[0].record)
         if self._letters and any(self._behind(work) is not None for work in batch):
             return False
         try:
             for work in batch:
                 work.event = self._event(work)
             await batch[0].routes[0].handler([work.event for work in batch])
-        except Exception as error:  # noqa: BLE001 - each event is tried alone next, where its own error counts
-            self._log(batch[0], error)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each event is tried alone next
+            _raise_if_ended(error)
+            note_failure(batch[0].record, error, "", 0)
             return False
         for work in batch:
             self._finish(work)
@@ -393,15 +416,19 @@ class Engine:
         return True
 
 
-def _is_json(headers: Sequence[tuple[str, bytes]]) -> bool:
-    found = header(headers, "content-type")
-    return found is None or found.startswith(JSON)
+def _take_in_hand(record: Any) -> None:
+    hand = TRACE_ID.get()
+    if hand is not None:
+        hand.record = record
 
 
-def _is_unreadable(event_type: bytes | None, headers: Sequence[tuple[str, bytes]]) -> bool:
-    """Say whether a record that no handler asks for must be looked at: no event, or of a major that is not known."""
-    try:
-        check_type(event_type, header(headers, "content-type"))
-    except UnreadableError as error:
-        return error.code != "event.unknown-type"
-    return False
+def _raise_if_ended(error: BaseException) -> None:
+    """Let a cancellation of ours pass; one that a handler ran into by itself is a failure like any other."""
+    if isinstance(error, asyncio.CancelledError) and asked_to_end():
+        raise error
+
+
+async def _until(condition: Callable[[], bool], secs: float) -> None:
+    end = time.monotonic() + secs
+    while not condition() and time.monotonic() < end:
+        await asyncio.sleep(0.01)

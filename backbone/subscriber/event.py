@@ -22,6 +22,7 @@ Headers = Sequence[tuple[str, bytes]]
 class Event(Generic[DataT_co]):
     """One event of a topic. ``data`` is the model of its type, frozen; the rest is its envelope.
 
+    ``record`` is Kafka's record that it came in, for those who need it.
     Times are RFC 3339 text in UTC, as on the wire. ``late`` says that it was published after its place in the order;
     ``replay`` names the run that published it again, and is empty on the first time.
     """
@@ -29,7 +30,7 @@ class Event(Generic[DataT_co]):
     def __init__(self, data: DataT_co, record: Any) -> None:
         """Take validated data and the Kafka record that it came in."""
         self.data = data
-        self._record = record
+        self.record = record
 
     def __repr__(self) -> str:
         """Show where it lies, never what is in it."""
@@ -39,7 +40,9 @@ class Event(Generic[DataT_co]):
     def attributes(self) -> dict[str, str]:
         """Return the envelope's attributes by CloudEvents' names."""
         return {
-            name[3:]: value.decode("utf-8", "replace") for name, value in self._record.headers if name.startswith("ce_")
+            name[3:]: (value or b"").decode("utf-8", "replace")
+            for name, value in self.record.headers
+            if name.startswith("ce_")
         }
 
     def _attribute(self, name: str) -> str:
@@ -108,35 +111,54 @@ class Event(Generic[DataT_co]):
     @property
     def key(self) -> bytes:
         """Return the record's key: the case."""
-        return self._record.key or b""
+        return self.record.key or b""
 
     @property
     def topic(self) -> str:
         """Return the topic."""
-        return str(self._record.topic)
+        return str(self.record.topic)
 
     @property
     def partition(self) -> int:
         """Return the partition."""
-        return int(self._record.partition)
+        return int(self.record.partition)
 
     @property
     def offset(self) -> int:
         """Return the offset."""
-        return int(self._record.offset)
+        return int(self.record.offset)
 
     @property
     def timestamp_ms(self) -> int:
         """Return the record's timestamp, milliseconds since 1970."""
-        return int(self._record.timestamp)
+        return int(self.record.timestamp)
 
 
-def header(headers: Headers, name: str) -> bytes | None:
+REQUIRED: Final = (("ce_id", None), ("ce_specversion", b"1.0"))
+"""What an envelope must have beside its type, and what it must be: without an id, nothing is known to come again."""
+
+
+def check_envelope(headers: Sequence[tuple[str, bytes | None]]) -> None:
+    """Raise UnreadableError for an envelope without an id, or of a version of CloudEvents that is not ours."""
+    for name, wanted in REQUIRED:
+        found = header(headers, name)
+        if not found or (wanted is not None and found != wanted):
+            message = f"the record has no {name} header that can be used: it is no CloudEvent 1.0 in binary mode"
+            raise UnreadableError(message, code="event.no-envelope", guidance="ask the topic's owner who writes there")
+
+
+def header(headers: Sequence[tuple[str, bytes | None]], name: str) -> bytes | None:
     """Return a header's value."""
     for found, value in headers:
         if found == name:
             return value
     return None
+
+
+def trace_id_of(headers: Headers) -> str:
+    """Return the 32 digits of the trace, or nothing."""
+    parts = (header(headers, "ce_traceparent") or b"").decode("ascii", "replace").split("-")
+    return parts[1] if len(parts) == 4 else ""
 
 
 def check_type(event_type: bytes | None, content_type: bytes | None) -> str:
@@ -147,7 +169,11 @@ def check_type(event_type: bytes | None, content_type: bytes | None) -> str:
     if content_type is not None and not content_type.startswith(b"application/json"):
         message = "the event's data is not JSON"
         raise UnreadableError(message, code="event.content-type", guidance="ask the topic's owner who writes there")
-    name = event_type.decode("utf-8", "replace")
+    try:
+        name = event_type.decode()
+    except UnicodeDecodeError:
+        message, guidance = "the ce_type header is not UTF-8", "ask the topic's owner who writes there"
+        raise UnreadableError(message, code="event.no-envelope", guidance=guidance) from None
     if event_class(name) is None:
         newer = name.startswith(TYPE_PREFIX) and _major(name) > 1
         message = "the event is of a major version that this program does not know" if newer else "unknown event type"

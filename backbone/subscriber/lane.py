@@ -5,7 +5,7 @@ Outputs, dead letters and the new position commit together or not at all, so eac
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,6 +15,7 @@ import structlog
 from backbone import points
 from backbone.errors import BackboneError, FatalError, FencedError
 from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.dead_letters import MAX_LETTER_BYTES
 from backbone.kafka.partition_reader import PartitionReader
 from backbone.kafka.partitioning import partition_of
 from backbone.kafka.producer import TransactionalProducer
@@ -26,8 +27,10 @@ from backbone.session import Producer
 from backbone.subscriber.dead import Letter, letter_id, message_of
 from backbone.subscriber.errors import BEHIND_DEAD
 from backbone.subscriber.positions import Positions
+from backbone.subscriber.tracing import TRACE_ID
 from backbone.subscriber.translating import Packed, Translator
 from backbone.subscriber.work import Place, Tally
+from backbone.waiting import Waits, waits_are
 
 TRANSACTION_RECORDS: Final = 1_000
 GIVE_WAY_RECORDS: Final = 100
@@ -77,23 +80,36 @@ class Lane:
     ended: bool = False
     caught_up: bool = False
     behind: int = 0
+    last_timestamp_ms: int = 0
     open_letters: int = 0
+    waits: Waits = field(default_factory=Waits)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _owner: Owner | None = None
 
     async def run(self) -> None:
         """Work until stopped, cancelled or fatally failed; every error but a fatal one begins again."""
         self._stopping.clear()
+        waits_are(self.waits)
+        TRACE_ID.set(self.around.translator.in_hand)
         if self._owner is None:
             self._owner = Owner(self.transactional_id, self._producer, self.confirm, self._stopping)
         await self._owner.run(self._open, self._work, self._gives_up)
+
+    @property
+    def trouble(self) -> str:
+        """Return the code of why it cannot go on, or of what it has waited for too long, or nothing."""
+        if self.stalled is not None:
+            return self.stalled.code
+        overdue = self.waits.overdue()
+        return "" if overdue is None else overdue[0].code
 
     def stop(self) -> None:
         """Ask the lane to end behind the transaction in hand."""
         self._stopping.set()
 
     def _producer(self, transactional_id: str) -> Producer:
-        return TransactionalProducer(self.around.connection, transactional_id)
+        # outputs are smaller, as the translator sees to it; a dead letter is as large as what was read
+        return TransactionalProducer(self.around.connection, transactional_id, largest_bytes=MAX_LETTER_BYTES)
 
     async def _open(self, producer: Producer) -> Opened:
         """Fence, then read: never the other way round."""
@@ -126,11 +142,11 @@ class Lane:
                 self.caught_up = not records and not again and self.behind == 0
 
     def _again(self, positions: Positions) -> list[Letter]:
-        """Return the dead letters to be tried again: those that are ours, open, and the first of their case."""
+        """Return the dead letters to be tried again or discarded: ours, open, to be tried the first of their case."""
         return [
             letter
             for letter in sorted(self.wanted.values(), key=lambda letter: letter.offset)
-            if letter.id in positions.letters.open and not positions.letters.blocks(letter.id)
+            if letter.id in positions.letters.open and (letter.discarded or not positions.letters.blocks(letter.id))
         ]
 
     async def _transaction(self, positions: Positions, records: Sequence[Any], again: Sequence[Letter]) -> Batches:
@@ -138,7 +154,7 @@ class Lane:
         batches: Batches = {}
         state: list[Message] = []
         for letter in again:
-            outputs, code = self.around.translator.translate(letter)
+            outputs, code = (NOTHING, "") if letter.discarded else self.around.translator.translate(letter)
             if code:
                 self._add(batches, self.around.dead_letter_topic, self._dead(letter, code))
             else:
@@ -152,7 +168,7 @@ class Lane:
                 await asyncio.sleep(0)
         if records:
             state.append(positions.move(records[-1].offset + 1))
-            self.around.tally.last_timestamp_ms = records[-1].timestamp
+            self.last_timestamp_ms = records[-1].timestamp
         place = (self.around.positions_topic, self.state_partition)
         if state:
             batches[place] = [pack(message) for message in state]
@@ -160,7 +176,7 @@ class Lane:
 
     def _one(self, batches: Batches, state: list[Message], positions: Positions, record: Any) -> None:
         around = self.around
-        if around.park and positions.letters.open and positions.letters.parks(self.place, record.key):
+        if around.park and positions.letters.open and positions.letters.parks(self.place, record.key, record.offset):
             outputs, code = NOTHING, BEHIND_DEAD
         else:
             outputs, code = around.translator.translate(record)
@@ -170,7 +186,6 @@ class Lane:
             state.append(positions.opened(record.offset, record.key))
             log.warning("event.dead", letter=letter_id(self.place, record.offset), code=code)
             return
-        around.tally.handled += 1
         for topic, packed, key in outputs:
             self._add_packed(batches, topic, packed, key)
 
@@ -205,10 +220,5 @@ class Lane:
     @property
     def delay_secs(self) -> float:
         """Return for how long the lane has been behind, by the time of the last record that was taken."""
-        last = self.around.tally.last_timestamp_ms
+        last = self.last_timestamp_ms
         return max(0.0, time.time() - last / 1_000) if self.behind and last else 0.0
-
-
-def letters_of(lanes: Iterable[Lane]) -> int:
-    """Return how many dead letters of lanes are open."""
-    return sum(lane.open_letters for lane in lanes)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 from typing import Any, Final
@@ -40,9 +40,13 @@ class Route:
         """Say whether it wants less than everything of its type."""
         return self.organisations != ("*",) or bool(self.attributes) or not self.replays
 
+    def hears(self, topic: str) -> bool:
+        """Say whether the handler wants anything of a topic's organisation."""
+        return self.organisations == ("*",) or _speaks(topic, self.organisations)
+
     def wants(self, topic: str, headers: Headers) -> bool:
         """Say whether the handler wants a record of its type."""
-        if self.organisations != ("*",) and not _speaks(topic, self.organisations):
+        if not self.hears(topic):
             return False
         if not self.replays and header(headers, "ce_replayid") is not None:
             return False
@@ -88,15 +92,29 @@ class Routes:
         ``hooks`` are handlers by fact; ``otherwise`` is the one of a fact without a hook, or None to pass it over.
         """
         complete = Routes({event_type: list(found) for event_type, found in self.by_type.items()})
-        handled = {route.model.topic_suffix: route for found in self.by_type.values() for route in found}
-        for suffix, one in handled.items():
+        handled: dict[str, list[Route]] = {}
+        for found in self.by_type.values():
+            for route in found:
+                handled.setdefault(route.model.topic_suffix, []).append(route)
+        for suffix, routes in handled.items():
+            organisations = tuple(dict.fromkeys(name for route in routes for name in route.organisations))
+            if "*" in organisations:
+                organisations = ("*",)
+            replays = any(route.replays for route in routes)
             for model in FAMILIES[suffix].EVENTS:
                 if model.fact not in FACTS or model.event_type.encode() in self.by_type:
                     continue
                 handler = hooks.get(model.fact, otherwise)
                 if handler is not None:
-                    complete.add(handler, (model,), one.organisations, {}, replays=one.replays, batch=0)
+                    complete.add(handler, (model,), organisations, {}, replays=replays, batch=0)
         return complete
+
+    def wrapped(self, wrap: Callable[[Route], Handler]) -> "Routes":
+        """Return the routes with what ``wrap`` makes of each one's handler in its place."""
+        return Routes({
+            event_type: [replace(route, handler=wrap(route)) for route in found]
+            for event_type, found in self.by_type.items()
+        })  # fmt: skip
 
     def wanting(self, topic: str, headers: Headers) -> Sequence[Route]:
         """Return the handlers that want a record."""
@@ -108,6 +126,16 @@ class Routes:
     def plain(self) -> dict[bytes | None, list[Route]]:
         """Return the handlers of the types where every handler wants everything."""
         return {name: found for name, found in self.by_type.items() if not any(route.picky for route in found)}
+
+    def known_topics(self) -> list[str]:
+        """Return the topics whose names are known: those of organisations that are named without a pattern."""
+        return sorted({
+            f"{organisation}.{route.model.topic_suffix}"
+            for routes in self.by_type.values()
+            for route in routes
+            for organisation in route.organisations
+            if not any(sign in organisation for sign in "*?[")
+        })  # fmt: skip
 
     def topic_pattern(self) -> str:
         """Return a regular expression for the topics that hold what is wanted."""

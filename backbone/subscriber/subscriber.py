@@ -1,54 +1,69 @@
 """The subscriber: handlers by event class, and a FastStream application around them."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from faststream import FastStream
-from faststream.kafka import KafkaBroker
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+import structlog
 
-from backbone.errors import BackboneError, exit_code
-from backbone.kafka.connection import KafkaConnection
-from backbone.kafka.producer import classified
-from backbone.logs import configure_logging
+from backbone.kafka.diagnosis import explained
+from backbone.subscriber.application import Application, Broker, within_middlewares
+from backbone.subscriber.asyncapi import Specification, document_of
 from backbone.subscriber.errors import PermanentError
 from backbone.subscriber.event import Event
-from backbone.subscriber.routes import Handler, Routes
+from backbone.subscriber.patience import Patience
+from backbone.subscriber.program import run_program
+from backbone.subscriber.routes import Handler, Route, Routes
 from backbone.subscriber.runtime import Runtime
 from backbone.subscriber.settings import Settings
+from backbone.subscriber.tracing import in_trace, is_set_up
+from backbone.subscriber.work import Place, Tally
 from schemas.shared import Event as Data
 
-_MECHANISMS: Final = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+END_SECS: Final = 15.0
+"""How much longer than its handlers a subscriber may take to end, be the broker there or not."""
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
+log = structlog.get_logger(__name__)
 
 
 class Subscriber:
     """Hand the events of topics to handlers, in order within a case, until each is handled or set aside.
 
     ``name`` is the consumer group and the end of the dead-letter topic's name: instances of one name share the work.
-    ``broker`` and ``app`` are FastStream's: publish with the one, add lifespan hooks to the other. FastStream's
-    middlewares see what is published through the broker, and not what is read: reading is ours.
+    ``broker`` and ``app`` are FastStream's: publish with the one, add middlewares to it and lifespan hooks to the
+    other. ``lifespan`` is the application's, as FastStream takes it. Middlewares see what is published, and each try
+    of a handler; the reading itself is ours.
     """
 
-    def __init__(self, name: str, settings: Settings | None = None) -> None:
+    def __init__(self, name: str, settings: Settings | None = None, *, lifespan: Any = None) -> None:
         """Prepare; nothing is connected before ``run``."""
         self.name = name
+        self.settings = settings or Settings()
         self.routes = Routes()
-        self.use(settings or Settings())
+        self.broker = Broker(self.settings.connection())
+        self.app = Application(
+            self.broker,
+            on_startup=[self._listen],
+            after_startup=[self._begin],
+            on_shutdown=[self._end],
+            lifespan=lifespan,
+            logger=None,
+            specification=Specification(self),
+        )
+        self.tally = Tally()
         self._hooks: dict[str, Handler] = {}
         self._runtime: Runtime | None = None
         self._until_caught_up = False
         self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._patience = self._new_patience()
         self._end_points: Any = None
 
     def use(self, settings: Settings) -> None:
         """Take other settings than it was made with; before ``run``, and for tests and trials."""
         self.settings = settings
-        self.broker = KafkaBroker(settings.bootstrap_servers, security=_security(settings.connection()), logger=None)
-        self.app = FastStream(self.broker, after_startup=[self._begin], on_shutdown=[self._end], logger=None)
+        self.broker.move(settings.connection())
 
     @property
     def dead_letter_topic(self) -> str:
@@ -109,52 +124,121 @@ class Subscriber:
             self._hooks, _nobody_handles if self.settings.facts_without_hook == "dead" else None
         )
 
+    def running_routes(self) -> Routes:
+        """Return the complete routes within the broker's middlewares and traces, where there are any."""
+        routes, middlewares = self.complete_routes(), self.broker.middlewares
+
+        def within(route: Route) -> Handler:
+            return within_middlewares(route, middlewares, self.broker.context)
+
+        def traced(route: Route) -> Handler:
+            return in_trace(route, self.name)
+
+        routes = routes.wrapped(within) if middlewares else routes
+        return routes.wrapped(traced) if is_set_up() else routes
+
+    def asyncapi(self) -> dict[str, Any]:
+        """Return what it reads and writes, in AsyncAPI 3.0; ``app.schema`` gives FastStream's tools the same."""
+        return document_of(self)
+
+    @property
+    def trouble(self) -> str:
+        """Return the code of why it cannot do its work, or nothing when it can."""
+        if self._patience.code:
+            return self._patience.code
+        return "subscriber.starting" if self._runtime is None else self._runtime.trouble
+
+    @property
+    def ready(self) -> bool:
+        """Say whether it does its work."""
+        return not self.trouble
+
+    @property
+    def open_letters(self) -> int:
+        """Return how many dead letters are not settled."""
+        return 0 if self._runtime is None else len(self._runtime.open)
+
+    @property
+    def delay_secs(self) -> float:
+        """Return the age of the oldest event that was read and is not done."""
+        return 0.0 if self._runtime is None else self._runtime.delay_secs
+
+    @property
+    def oldest_waiting_secs(self) -> float:
+        """Return for how long the case that is held back longest has been."""
+        return 0.0 if self._runtime is None else self._runtime.engine.oldest_waiting_secs
+
+    def lag(self) -> dict[Place, int]:
+        """Return how many offsets each of our partitions is behind its end."""
+        return {} if self._runtime is None else self._runtime.lag()
+
     async def run(self, *, until_caught_up: bool = False) -> None:
         """Run until SIGTERM or SIGINT, or with ``until_caught_up`` until everything there is has been done.
 
-        Raises UnreachableError, FatalError or ConfigurationError with what to do about it.
+        Without ``until_caught_up``, a broker that is away and credentials or rights that are refused are waited for,
+        visibly. Raises ConfigurationError and FatalError with what to do about it, and otherwise UnreachableError too.
         """
-        self._runtime = Runtime(self.name, self.dead_letter_topic, self.complete_routes(), self.settings)
+        self.complete_routes().topic_pattern()  # so that what cannot be is refused before anything begins
         self._until_caught_up = until_caught_up
-        self._task = None
+        self._task, self._runtime, self._stopping = None, None, asyncio.Event()
+        self._patience = self.broker.patience = self._new_patience()
         try:
             await self.app.run()
         except Exception as error:
-            raise classified(error) from error
-        if self._task is not None:
-            try:
-                await self._task
-            except BaseExceptionGroup as group:
-                raise _first_of(group) from group
+            problem = await explained(error, self.settings.connection())
+            if problem is error:
+                raise
+            raise problem from error
+        finally:
+            if self._task is not None and not self._task.done():
+                await self.app.stop()  # it was cancelled, or a hook failed
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()
 
     def main(self) -> None:
-        """Run until told to stop, and exit; for a script's last line.
+        """Run until told to stop, and exit; for a script's last line. A problem is one line and an exit code."""
+        run_program(self.name, self.settings, self.run)
 
-        Logs to standard error. A problem that is the reader's to solve is one line and an exit code: 2 settings, 3 no
-        broker or refused credentials, 4 a denied topic or group, 5 anything fatal.
-        """
-        configure_logging(json=not sys.stderr.isatty())
-        try:
-            asyncio.run(self.run())
-        except BackboneError as error:
-            who = f" as {self.settings.username}" if self.settings.username else ""
-            sys.stderr.write(f"{self.name}{who}: {error.message} [{error.code}]; {error.guidance}\n")
-            sys.exit(exit_code(error))
+    def _new_patience(self) -> Patience:
+        principal = self.settings.connection().principal
+        return Patience(self.name, principal, self._stopping, endless=not self._until_caught_up)
 
-    async def _begin(self) -> None:
-        runtime = self.runtime
+    async def _listen(self) -> None:
         if self.settings.http is not None:
             from backbone.subscriber.operate import end_points  # noqa: PLC0415 - a web server only for who wants one
 
-            self._end_points = end_points(self.settings.http, self.name, runtime)
+            self._end_points = end_points(self.settings.http, self)
             await self._end_points.start()
-        self._task = asyncio.create_task(runtime.run(until_caught_up=self._until_caught_up))
+
+    async def _begin(self) -> None:
+        self._task = asyncio.create_task(self._serve(self.running_routes()))
         self._task.add_done_callback(lambda _: self.app.exit())
 
+    async def _serve(self, routes: Routes) -> None:
+        """Run, and begin again after an error that passes, until told to stop."""
+        while not self._stopping.is_set():
+            self._runtime = Runtime(
+                self.name, self.dead_letter_topic, routes, self.settings, self._patience.over,
+                until_caught_up=self._until_caught_up, tally=self.tally,
+            )  # fmt: skip
+            if self._stopping.is_set():
+                return
+            try:
+                await self._runtime.run()
+            except Exception as error:  # noqa: BLE001 - whatever is not waited for is raised
+                await self._patience.wait(_first_of(error))
+            else:
+                return
+
     async def _end(self) -> None:
-        self.runtime.stopping.set()
+        self._stopping.set()
+        if self._runtime is not None:
+            self._runtime.stopping.set()
         if self._task is not None:
-            await asyncio.wait({self._task})
+            _, late = await asyncio.wait({self._task}, timeout=self.settings.stop_within_secs + END_SECS)
+            if late:
+                log.warning("subscriber.stopped-hard")
+                self._task.cancel()
         if self._end_points is not None:
             await self._end_points.stop()
 
@@ -166,18 +250,7 @@ async def _nobody_handles(event: Event[Data]) -> None:
     raise PermanentError(message, code="event.fact-not-handled", guidance=guidance)
 
 
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
+def _first_of(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _security(connection: KafkaConnection) -> BaseSecurity | None:
-    """Return the connection's credentials as FastStream takes them."""
-    ssl_context: Any = connection.ssl_context()
-    if not connection.security_protocol.startswith("SASL"):
-        return None if ssl_context is None else BaseSecurity(ssl_context=ssl_context)
-    password = "" if connection.password is None else connection.password.reveal()
-    make = _MECHANISMS[connection.sasl_mechanism or "PLAIN"]
-    return make(connection.username or "", password, ssl_context=ssl_context, use_ssl=ssl_context is not None)

@@ -57,8 +57,8 @@ class _Aside:
     def knows(self, place: Place, offset: int) -> bool:
         return self._letters.knows(place, offset)
 
-    def parks(self, place: Place, key: Key) -> bool:
-        return self._letters.parks(place, key)
+    def parks(self, place: Place, key: Key, offset: int) -> bool:
+        return self._letters.parks(place, key, offset)
 
     def blocks(self, letter: str) -> bool:
         return self._letters.blocks(letter)
@@ -94,7 +94,7 @@ async def run_records(subscriber: Subscriber, records: Mapping[str, list[Any]]) 
     """Give records, by topic, to the subscriber's handlers."""
     aside = _Aside()
     engine = Engine(
-        subscriber.complete_routes(),
+        subscriber.running_routes(),
         aside,
         concurrency=subscriber.settings.concurrency,
         retrying=Retrying(subscriber.settings.tries, 0, 0),

@@ -16,37 +16,27 @@ The procedure is that of feeds, see ``docs/adr/0008-kafka-to-kafka.md``.
 import asyncio
 import os
 import signal
-import socket
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import structlog
 
-from backbone.errors import BackboneError, FatalError, exit_code
+from backbone.errors import BackboneError, FatalError
 from backbone.event import Origin
-from backbone.kafka.dead_letters import DeadLetterTopic
-from backbone.kafka.lease import Lease
-from backbone.kafka.partitioning import partition_of
-from backbone.kafka.readers import matching_topics, partition_counts
-from backbone.logs import configure_logging
+from backbone.kafka.readers import ensure_not_denied, partition_counts
 from backbone.secret import Secret
-from backbone.subscriber.dead import Letter, read_letter
+from backbone.subscriber.crew import Crew
 from backbone.subscriber.errors import PermanentError
 from backbone.subscriber.event import Event
-from backbone.subscriber.lane import Lane, Surroundings, letters_of
-from backbone.subscriber.positions import PARTITIONS, named, positions_topic, transactional_id_of
+from backbone.subscriber.lane import Lane, Surroundings
+from backbone.subscriber.patience import Patience
+from backbone.subscriber.positions import PARTITIONS, positions_topic
+from backbone.subscriber.program import run_program
 from backbone.subscriber.routes import Routes
 from backbone.subscriber.settings import Settings
 from backbone.subscriber.translating import Function, Translator, topics_of
 from backbone.subscriber.work import Place, Tally
 from schemas.shared import Event as Data
-
-LOOK_EVERY_SECS: Final = 5.0
-"""How soon a new organisation's topic is noticed."""
-STOP_WITHIN_SECS: Final = 5.0
-LEASE_BACKOFF_SECS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 
 log = structlog.get_logger(__name__)
 FunctionT = TypeVar("FunctionT", bound=Function)
@@ -75,17 +65,13 @@ class Transform:
         self.settings = settings or Settings()
         self.routes = Routes()
         self.tally = Tally()
-        self.lanes: dict[Place, Lane] = {}
         self._to = tuple(to)
         self._emits = tuple(emits)
         secret = None if case_secret is None else Secret(case_secret)
         self._origin = Origin(self.settings.organisation, name, case_secret=secret)
         self._stopping = asyncio.Event()
-        self._tasks: dict[Place, asyncio.Task[None]] = {}
-        self._leased: frozenset[int] = frozenset()
-        self._lease: Lease | None = None
-        self._looked = False
-        self._wanted: dict[Place, dict[str, Letter]] = {}
+        self._crew: Crew | None = None
+        self._patience = self._new_patience(endless=True)
 
     @property
     def dead_letter_topic(self) -> str:
@@ -119,67 +105,91 @@ class Transform:
     async def run(self, *, until_caught_up: bool = False) -> None:
         """Run until SIGTERM or SIGINT, or with ``until_caught_up`` until everything there is has been done.
 
-        Raises UnreachableError, FatalError or ConfigurationError with what to do about it.
+        Without ``until_caught_up``, a broker that is away and credentials or rights that are refused are waited for,
+        visibly. Raises ConfigurationError and FatalError with what to do about it, and otherwise UnreachableError too.
         """
         routes = self.routes.with_facts({}, _nobody if self.settings.facts_without_hook == "dead" else None)
-        pattern = routes.topic_pattern()
-        around = await self._surroundings(routes)
+        routes.topic_pattern()  # so that what cannot be is refused before anything begins
+        self._stopping = asyncio.Event()
+        self._patience = self._new_patience(endless=not until_caught_up)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
-        letters = DeadLetterTopic(around.connection, around.dead_letter_topic, self._read_letter)
-        background = {
-            asyncio.create_task(self._hold_lease()),
-            asyncio.create_task(self._look(around, pattern)),
-            asyncio.create_task(letters.follow()),
-            asyncio.create_task(self._ends(until_caught_up=until_caught_up)),
-        }
-        stopping = asyncio.create_task(self._stopping.wait())
+        end_points = await self._listen()
         try:
-            await asyncio.wait({stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
-            await self._stop_lanes()
+            while not self._stopping.is_set():
+                try:
+                    await self._work(routes, until_caught_up=until_caught_up)
+                except BackboneError as error:
+                    await self._patience.wait(error)
+                else:
+                    return
         finally:
-            for task in (*background, stopping):
-                task.cancel()
-            await asyncio.wait([*background, stopping], timeout=2 * STOP_WITHIN_SECS)
-            await letters.close()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
-        for task in background:
-            if task.done() and not task.cancelled():
-                task.result()
+            if end_points is not None:
+                await end_points.stop()
+
+    async def _work(self, routes: Routes, *, until_caught_up: bool) -> None:
+        connection = self.settings.connection()
+        await ensure_not_denied(connection, [*routes.known_topics(), self.positions_topic, self.dead_letter_topic])
+        around = await self._surroundings(routes)
+        self._crew = Crew(self.name, self.settings.organisation, around, routes.topic_pattern(), self._patience.over)
+        await self._crew.run(self._stopping, until_caught_up=until_caught_up)
+
+    async def _listen(self) -> Any:
+        if self.settings.http is None:
+            return None
+        from backbone.subscriber.operate import end_points  # noqa: PLC0415 - a web server only for who wants one
+
+        serving = end_points(self.settings.http, self)
+        await serving.start()
+        return serving
+
+    def _new_patience(self, *, endless: bool) -> Patience:
+        return Patience(self.name, self.settings.connection().principal, self._stopping, endless=endless)
 
     def main(self) -> None:
-        """Run until told to stop, and exit; for a script's last line. Exit codes are those of ``Subscriber.main``."""
-        configure_logging(json=not sys.stderr.isatty())
-        try:
-            asyncio.run(self.run())
-        except BackboneError as error:
-            who = f" as {self.settings.username}" if self.settings.username else ""
-            sys.stderr.write(f"{self.name}{who}: {error.message} [{error.code}]; {error.guidance}\n")
-            sys.exit(exit_code(error))
+        """Run until told to stop, and exit; for a script's last line. A problem is one line and an exit code."""
+        run_program(self.name, self.settings, self.run)
 
     def stop(self) -> None:
         """Ask for the end behind the transactions in hand."""
         self._stopping.set()
 
     @property
+    def trouble(self) -> str:
+        """Return the code of why it cannot do its work, or nothing when it can."""
+        if self._patience.code:
+            return self._patience.code
+        return "subscriber.starting" if self._crew is None else self._crew.trouble
+
+    @property
     def ready(self) -> bool:
         """Say whether a lease is held or shared out to others, and no input partition of ours is stalled."""
-        lease = self._lease is not None and self._looked
-        return lease and not any(lane.stalled for lane in self._ours())
+        return not self.trouble
+
+    @property
+    def delay_secs(self) -> float:
+        """Return the age of the newest record taken from the partition that is furthest behind."""
+        return max((lane.delay_secs for lane in self._lanes()), default=0.0)
+
+    @property
+    def oldest_waiting_secs(self) -> float:
+        """Return nothing: no case is held back for another try."""
+        return 0.0
 
     @property
     def open_letters(self) -> int:
         """Return how many dead letters of our partitions are not settled."""
-        return letters_of(self.lanes.values())
+        return sum(lane.open_letters for lane in self._lanes())
 
     def lag(self) -> dict[Place, int]:
         """Return how many offsets each of our partitions is behind its end."""
-        return {lane.place: lane.behind for lane in self.lanes.values()}
+        return {lane.place: lane.behind for lane in self._lanes()}
 
-    def _ours(self) -> list[Lane]:
-        return [lane for place, lane in self.lanes.items() if place in self._tasks]
+    def _lanes(self) -> Sequence[Lane]:
+        return [] if self._crew is None else list(self._crew.lanes.values())
 
     async def _surroundings(self, routes: Routes) -> Surroundings:
         connection = self.settings.connection()
@@ -196,7 +206,7 @@ class Transform:
             raise FatalError(message, code="state.partitions-differ", guidance=guidance)
         return Surroundings(
             connection, self.positions_topic, self.dead_letter_topic,
-            Translator(routes, self._origin, self._emits, self._to),
+            Translator(routes, self._origin, self._emits, self._to, self.tally),
             counts, self.settings.begin, self.settings.after_dead == "park", self.tally,
         )  # fmt: skip
 
@@ -205,109 +215,6 @@ class Transform:
             os._exit(130)  # the second signal means now
         log.info("transform.stopping", transform=self.name)
         self.stop()
-
-    async def _hold_lease(self) -> None:
-        """Be a member of the group for ever; a membership that broke is begun anew."""
-        failures = 0
-        while True:
-            self._lease = Lease(
-                self.settings.connection(), self.name, self.positions_topic, dict.fromkeys(range(PARTITIONS), 1),
-                assigned=self._assigned, revoked=self._revoked,
-            )  # fmt: skip
-            try:
-                await self._lease.run()
-            except FatalError:
-                raise
-            except BackboneError as error:
-                log.warning("lease.lost", code=error.code, message=error.message)
-                for lane in self._ours():
-                    lane.stalled = error
-                await self._revoked()
-                await asyncio.sleep(LEASE_BACKOFF_SECS[min(failures, len(LEASE_BACKOFF_SECS) - 1)])
-                failures += 1
-
-    async def _assigned(self, partitions: frozenset[int]) -> None:
-        """Start what is ours; called while heartbeats rest, so nothing is awaited."""
-        self._leased = partitions
-        log.info("lease.assigned", worker=f"{socket.gethostname()}-{os.getpid()}", partitions=sorted(partitions))
-        self._start_lanes()
-
-    async def _revoked(self) -> None:
-        self._leased = frozenset()
-        await self._stop_lanes()
-        for lane in self.lanes.values():
-            lane.behind = lane.open_letters = 0  # others count them now
-
-    def _start_lanes(self) -> None:
-        for place, lane in self.lanes.items():
-            if lane.state_partition in self._leased and not lane.ended and place not in self._tasks:
-                self._tasks[place] = asyncio.create_task(lane.run(), name=f"lane {named(place)}")
-
-    async def _stop_lanes(self) -> None:
-        """Let the transactions in hand end, for at most five seconds; then cut them off."""
-        tasks, self._tasks = self._tasks, {}
-        if not tasks:
-            return
-        for place in tasks:
-            self.lanes[place].stop()
-        _, late = await asyncio.wait(tasks.values(), timeout=STOP_WITHIN_SECS)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=STOP_WITHIN_SECS)
-
-    async def _look(self, around: Surroundings, pattern: str) -> None:
-        """Find the partitions to read, now and whenever there are new ones."""
-        while True:
-            with suppress(BackboneError):
-                topics = await matching_topics(around.connection, [pattern.removeprefix("^").removesuffix("$")])
-                for topic, count in (await partition_counts(around.connection, topics)).items():
-                    for partition in range(count):
-                        self._add_lane(around, (topic, partition))
-                self._looked = True
-                self._start_lanes()
-            await asyncio.sleep(LOOK_EVERY_SECS if self.lanes else LOOK_EVERY_SECS / 10)
-
-    def _add_lane(self, around: Surroundings, place: Place) -> None:
-        if place in self.lanes:
-            return
-        state_partition = partition_of(named(place).encode(), PARTITIONS)
-
-        async def confirm() -> bool:
-            return self._lease is not None and await self._lease.confirm(state_partition)
-
-        transactional_id = transactional_id_of(self.settings.organisation, self.name, place)
-        wanted = self._wanted.setdefault(place, {})
-        self.lanes[place] = Lane(place, state_partition, transactional_id, around, confirm, wanted)
-
-    def _read_letter(self, key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> None:
-        """Hand a dead letter that is wanted again to whoever has its partition; what is settled is not wanted."""
-        found = read_letter(key, value, headers)
-        if found is None:
-            return
-        kind, letter = found
-        wanted = self._wanted.setdefault(letter.place, {})
-        if kind == "retry":
-            wanted[letter.id] = letter
-        else:
-            wanted.pop(letter.id, None)
-
-    async def _ends(self, *, until_caught_up: bool) -> None:
-        """End when every lane has failed for good, with its error, or has nothing left to do, when that is asked."""
-        while True:
-            await asyncio.sleep(0.05)
-            ended = [lane for lane in self.lanes.values() if lane.ended]
-            if ended and len(ended) == len(self.lanes) and ended[0].stalled is not None:
-                raise ended[0].stalled
-            if until_caught_up and self._looked and self._leased:
-                ours = self._ours()
-                if ended and ended[0].stalled is not None:
-                    raise ended[0].stalled
-                if all(lane.caught_up for lane in ours) and len(ours) == self._due():
-                    return
-
-    def _due(self) -> int:
-        return sum(lane.state_partition in self._leased for lane in self.lanes.values())
 
 
 def _nobody(event: Event[Any]) -> None:

@@ -6,15 +6,21 @@ from typing import Any, Final
 
 import structlog
 
-from backbone.errors import BackboneError, ConfigurationError
+from backbone.errors import ConfigurationError
 from backbone.event import Encoder, Origin, record_digest, record_key
 from backbone.packed import pack
 from backbone.subscriber.errors import HANDLER_FAILED, PermanentError, UnreadableError
 from backbone.subscriber.event import Event, check_type, header, validated
+from backbone.subscriber.failures import note_failure
+from backbone.subscriber.intake import check_readable
 from backbone.subscriber.routes import Routes
+from backbone.subscriber.tracing import InHand
+from backbone.subscriber.work import Tally
 from schemas.shared import Event as Data
 
 RECORDED: Final = "ce_recordedtime"
+MOST_OUTPUT_BYTES: Final = 950_000
+"""Of what one output takes with key and headers; brokers take a million by default."""
 Packed = tuple[str, bytes, bytes]
 """Topic, packed message, key."""
 
@@ -39,9 +45,13 @@ Function = Callable[[Event[Any]], Made]
 class Translator:
     """Give records to functions and encode what they return."""
 
-    def __init__(self, routes: Routes, origin: Origin, emits: Sequence[type[Data]], topics: Sequence[str]) -> None:
+    def __init__(
+        self, routes: Routes, origin: Origin, emits: Sequence[type[Data]], topics: Sequence[str], tally: Tally
+    ) -> None:
         """Take the functions by event type, who speaks in events of its own, and the topics that may be written to."""
         self._routes = routes
+        self._tally = tally
+        self.in_hand = InHand()
         self._topics = tuple(topics)
         self._origin = origin
         self._emits = tuple(emits)
@@ -50,16 +60,19 @@ class Translator:
 
     def translate(self, record: Any) -> tuple[Sequence[Packed], str]:
         """Return outputs, or none and the code with which the record is to be set aside."""
+        self.in_hand.record = record
         try:
             return self._translated(record), ""
         except (PermanentError, UnreadableError) as error:
-            _note(record, error, error.code)
+            note_failure(record, error, error.code, 1)
             return (), error.code
         except ConfigurationError:
             raise
         except Exception as error:  # noqa: BLE001 - a pure function that failed fails again: the record is set aside
-            _note(record, error, HANDLER_FAILED)
+            note_failure(record, error, HANDLER_FAILED, 1)
             return (), HANDLER_FAILED
+        finally:
+            self.in_hand.record = None
 
     def _translated(self, record: Any) -> list[Packed]:
         headers = record.headers
@@ -68,9 +81,11 @@ class Translator:
             event_type = header(headers, "ce_type")
             if event_type not in self._routes.by_type:
                 _refuse_unreadable(event_type, headers)
+            self._tally.ignored += 1
             return []
-        check_type(header(headers, "ce_type"), header(headers, "content-type"))
-        data, _ = validated(wanted[0].model, record.value)
+        check_readable(record, wanted)
+        data, has_unknown = validated(wanted[0].model, record.value)
+        self._tally.unknown_fields += has_unknown
         event = Event(data, record)
         outputs: list[Packed] = []
         position = 0
@@ -85,6 +100,7 @@ class Translator:
                     counts[type(one)] = index + 1
                     outputs.append(self._event(one, event, index, position))
                     position += 1
+        self._tally.handled += 1
         return outputs
 
     def _record(self, output: Output, event: Event[Any]) -> Packed:
@@ -94,7 +110,11 @@ class Translator:
             raise ConfigurationError(message, code="transform.unknown-topic")
         key = event.key if output.key is None else output.key
         kept = [(name, value) for name, value in output.headers if name != RECORDED]
-        return topic, pack((key, output.value, kept)), key
+        packed = pack((key, output.value, kept))
+        if len(packed) > MOST_OUTPUT_BYTES:
+            message = f"an output has {len(packed):,} bytes; at most {MOST_OUTPUT_BYTES:,} go on a topic"
+            raise PermanentError(message, code="transform.output-too-large")
+        return topic, packed, key
 
     def _event(self, made: Data, event: Event[Any], index: int, position: int) -> Packed:
         """Encode an event of our own. Its id follows from the input's, so that the same fact has the same id."""
@@ -120,18 +140,6 @@ def _refuse_unreadable(event_type: bytes | None, headers: Sequence[tuple[str, by
     except UnreadableError as error:
         if error.code != "event.unknown-type":
             raise
-
-
-def _note(record: Any, error: Exception, code: str) -> None:
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = "" if place is None else f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}"
-    # the message of a foreign error may hold a value; its kind and its line of code do not
-    kind = type(error).__name__
-    message = error.message if isinstance(error, BackboneError) else ""
-    log.warning("event.failed", topic=record.topic, partition=record.partition, offset=record.offset, error=kind,
-                code=code, message=message, at=where)  # fmt: skip
 
 
 def topics_of(organisation: str, emits: Sequence[type[Data]], to: Sequence[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import json
 import sys
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from backbone.embedded import EmbeddedKafka
 from backbone.errors import ConfigurationError
@@ -20,6 +21,10 @@ from schemas.families import FAMILIES
 from schemas.shared import Event as Data
 
 ORGANISATION = "E09000099"
+OPEN_BROKER: dict[str, Any] = dict.fromkeys(
+    ("sasl_mechanism", "username", "password", "ca_file", "certificate_file", "key_file")
+) | {"security_protocol": "PLAINTEXT"}
+"""How the trial's own broker is reached, whatever the service uses in production."""
 
 
 def find_event(name: str) -> type[Data]:
@@ -47,6 +52,11 @@ def find_subscriber(path: str, model: type[Data]) -> Subscriber:
         printing = Subscriber("trial")
         printing.on(model)(_print)
         return printing
+    return import_subscriber(path)
+
+
+def import_subscriber(path: str) -> Subscriber:
+    """Return the subscriber at ``module:attribute``, looked for in this folder first. Raises ConfigurationError."""
     module, _, attribute = path.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -61,20 +71,29 @@ def find_subscriber(path: str, model: type[Data]) -> Subscriber:
     return found
 
 
+def organisation_for(subscriber: Subscriber, model: type[Data]) -> str:
+    """Return an organisation whose events the subscriber's handlers want: the samples' own, or one that they name."""
+    routes = subscriber.complete_routes().by_type.get(model.event_type.encode(), [])
+    named = [name for route in routes for name in route.organisations]
+    candidates = [ORGANISATION, *(name.replace("*", "0" * (10 - len(name))).replace("?", "0") for name in named)]
+    return next((one for one in candidates if any(route.hears(f"{one}.") for route in routes)), ORGANISATION)
+
+
 async def run_trial(subscriber: Subscriber, model: type[Data], count: int) -> tuple[Tally, str]:
     """Publish synthetic events on a Kafka of its own and run the subscriber over them; return what became of them."""
     async with EmbeddedKafka() as kafka:
         connection = KafkaConnection(kafka.bootstrap_servers)
         subscriber.use(
             subscriber.settings.model_copy(
-                update={"bootstrap_servers": kafka.bootstrap_servers, "begin": "earliest", "http": None}
+                update={**OPEN_BROKER, "bootstrap_servers": kafka.bootstrap_servers, "begin": "earliest", "http": None}
             )
         )
-        topic = f"{ORGANISATION}.{model.topic_suffix}"
+        organisation = organisation_for(subscriber, model)
+        topic = f"{organisation}.{model.topic_suffix}"
         await create_topics(connection, [TopicSpec(topic, 1, 1), TopicSpec(subscriber.dead_letter_topic, 1, 1)])
-        speaker = Publisher(ORGANISATION, "sample")
+        speaker = Publisher(organisation, "sample")
         async with PlainProducer(connection) as producer:
-            for event in sample_events(model, count, organisation=ORGANISATION):
+            for event in sample_events(model, count, organisation=organisation):
                 await producer.send(*speaker.message(event))
         await subscriber.run(until_caught_up=True)
         tally = subscriber.runtime.engine.tally

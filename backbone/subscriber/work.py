@@ -18,18 +18,53 @@ Key = bytes | None
 class PartitionRun:
     """One partition while it is ours. Work of one that is not alive any more is dropped unfinished."""
 
-    __slots__ = ("alive", "busy", "committed", "in_hand", "paused", "place", "progress")
+    __slots__ = (
+        "_arrivals", "_unfinished_bytes", "alive", "busy", "committed", "in_hand", "paused", "place", "prepared",
+        "progress",
+    )  # fmt: skip
 
     def __init__(self, place: Place) -> None:
         """Start with nothing read."""
         self.place = place
         self.alive = True
         self.paused = False
+        self.prepared = False
+        """Whether every dead letter of earlier owners is known."""
         self.progress = Progress()
         self.busy: dict[Key, deque[Work] | None] = {}
         """By case that is in hand or held back, what waits behind it; None is nothing."""
         self.in_hand = 0
         self.committed: int | None = None
+        self._arrivals: deque[tuple[int, int, int]] = deque()
+        """Of records that came together: the last offset, how many bytes they have, and the first one's time."""
+        self._unfinished_bytes = 0
+
+    def take(self, records: Sequence[Any]) -> None:
+        """Note records that were read, in their order."""
+        self.progress.take([record.offset for record in records])
+        try:
+            size = sum([len(record.value) for record in records])
+        except TypeError:  # some have no value
+            size = sum([len(record.value or b"") for record in records])
+        self._arrivals.append((records[-1].offset, size, records[0].timestamp))
+        self._unfinished_bytes += size
+
+    def _forget(self) -> None:
+        position = self.progress.position or 0
+        while self._arrivals and self._arrivals[0][0] < position:
+            self._unfinished_bytes -= self._arrivals.popleft()[1]
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """Return the size of what came and may not be done yet, whole arrivals at a time."""
+        self._forget()
+        return self._unfinished_bytes
+
+    @property
+    def oldest_timestamp_ms(self) -> int:
+        """Return the time of the oldest record that may not be done yet, or 0."""
+        self._forget()
+        return self._arrivals[0][2] if self._arrivals else 0
 
     def queue(self, work: "Work") -> None:
         """Let work wait behind that of its case."""
@@ -68,7 +103,6 @@ class Tally:
     retried: int = 0
     unknown_fields: int = 0
     dead: dict[str, int] = field(default_factory=dict)
-    last_timestamp_ms: int = 0
 
 
 class DeadLetters(Protocol):
@@ -83,8 +117,8 @@ class DeadLetters(Protocol):
         """Say whether the record at that place is a dead letter already."""
         ...
 
-    def parks(self, place: Place, key: Key) -> bool:
-        """Say whether the case has a dead letter that is not settled."""
+    def parks(self, place: Place, key: Key, offset: int) -> bool:
+        """Say whether the case has a dead letter before an offset that is not settled."""
         ...
 
     def blocks(self, letter: str) -> bool:

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 from backbone.embedded.jars import cache_folder
+from backbone.subscriber import Settings, Subscriber
+from schemas.planning.v1 import ApplicationDecided
+from schemas.servicerequests.v1 import StatusChanged
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "@asyncapi/parser@3.6.3"
@@ -64,6 +67,19 @@ def test_every_document_is_right_by_the_official_parser() -> None:
     """One a family and one for the whole backbone."""
     files = sorted((ROOT / "contracts" / "asyncapi").glob("*.json"))
     assert len(files) >= 14
+    assert parsed(*files) == {str(file): [] for file in files}
+
+
+def test_a_subscribers_document_is_right_by_the_official_parser(tmp_path: Path) -> None:
+    """What it reads, sets aside and publishes through FastStream, with credentials and without."""
+    secured = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-512", "username": "a"}
+    files = []
+    for name, more in {"open": {}, "secured": secured}.items():
+        subscriber = Subscriber(name, Settings.model_validate({"organisation": "dft", "password": "b", **more}))
+        subscriber.on(StatusChanged, ApplicationDecided, organisations=["E09*"])(print)  # type: ignore[type-var]
+        subscriber.broker.publisher("dft.potholes", title="Potholes", schema=StatusChanged)
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps(subscriber.asyncapi()))
     assert parsed(*files) == {str(file): [] for file in files}
 
 

@@ -145,6 +145,9 @@ async def test_a_second_signal_means_now(behind_proxy: Broker, deployment: Deplo
     behind_proxy.proxy.arm(held)
     process = await Process.start(deployment)
     await asyncio.wait_for(held.met.wait(), 60)
+    async with asyncio.timeout(60):  # until it has been heard of: its silence is to tell afterwards
+        while not await newest(deployment):
+            await asyncio.sleep(0.1)
     process.signal()
     await process.said("worker.stopping")
     await process.ends(130, 1.0)

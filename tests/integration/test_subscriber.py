@@ -2,87 +2,31 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from backbone.kafka.admin import TopicSpec, create_topics
-from backbone.kafka.connection import KafkaConnection
+from backbone.kafka.dead_letters import DeadLetterTopic
 from backbone.kafka.readers import read_topics
-from backbone.packed import Message
 from backbone.subscriber import Event, PermanentError, Settings, Subscriber
-from backbone.subscriber.letters import open_letters, try_again, with_their_cases
+from backbone.subscriber.letters import discard, open_letters, try_again, with_their_cases
 from backbone.testing.events import Publisher
 from schemas.servicerequests.v1 import StatusChanged
-
-PARTITIONS = 3
+from tests.integration.subscribers import changed, dead_letters, make_topics, number_of, publish, quick, running, until
 
 
 @pytest.fixture
 async def topic(broker: str, organisation: str) -> str:
     """Give an organisation's topic of service requests, and a dead-letter topic for ``s``."""
-    name = f"{organisation}.servicerequests.v1"
-    await create_topics(
-        KafkaConnection(broker), [TopicSpec(name, PARTITIONS, 1), TopicSpec(f"{organisation}.dead.s", 2, 1)]
-    )
-    return name
+    return await make_topics(broker, organisation, partitions=3)
 
 
 @pytest.fixture
 def settings(broker: str, organisation: str) -> Settings:
     """Give settings that try again at once."""
-    return Settings(bootstrap_servers=broker, organisation=organisation, first_wait_secs=0.01, longest_wait_secs=0.02)
-
-
-def changed(case: str, number: int = 0, **more: Any) -> StatusChanged:
-    content = {
-        "case_ref": case, "organisation": "E09000099", "occurred_at": "2031-06-14T08:05:00Z", "state": "open",
-        "service_code": str(number),
-    }  # fmt: skip
-    return StatusChanged.model_validate({**content, **more})
-
-
-async def publish(broker: str, messages: Iterable[tuple[str, Message]]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5)
-    await producer.start()
-    try:
-        sent = [
-            await producer.send(topic, value, key=key, headers=headers) for topic, (key, value, headers) in messages
-        ]
-        await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
-
-
-async def dead_letters(broker: str, organisation: str) -> list[tuple[str, str, str]]:
-    """Return kind, case and code of every record of the dead-letter topic."""
-    found = []
-    async for record in read_topics(KafkaConnection(broker), [f"{organisation}.dead.s"]):
-        headers = dict(record.headers)
-        found.append((headers["dead_kind"].decode(), (record.key or b"").decode(), headers["dead_code"].decode()))
-    return found
-
-
-@asynccontextmanager
-async def running(subscriber: Subscriber) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a subscriber until the block ends; an error of it is raised there."""
-    task = asyncio.create_task(subscriber.run())
-    await asyncio.sleep(0)
-    try:
-        await until(lambda: task.done() or subscriber.runtime.ready)
-        yield task
-    finally:
-        subscriber.app.exit()
-        await asyncio.wait_for(task, 30)
-
-
-async def until(condition: Any, secs: float = 30) -> None:
-    async with asyncio.timeout(secs):
-        while not condition():
-            await asyncio.sleep(0.02)
+    return quick(broker, organisation)
 
 
 async def test_every_event_of_every_case_comes_once_and_in_order(
@@ -96,9 +40,9 @@ async def test_every_event_of_every_case_comes_once_and_in_order(
 
     @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
-        if int(event.data.service_code or 0) % 7 == 0:
+        if number_of(event) % 7 == 0:
             await asyncio.sleep(0.001)
-        seen[event.subject].append(int(event.data.service_code or 0))
+        seen[event.subject].append(number_of(event))
 
     await subscriber.run(until_caught_up=True)
     assert sorted(seen) == sorted(f"c{number}" for number in range(50))
@@ -120,7 +64,7 @@ async def test_poison_anywhere_is_set_aside_and_parks_its_case_alone(
     subscriber = Subscriber("s", settings)
 
     def take(event: Event[StatusChanged]) -> None:
-        number = int(event.data.service_code or 0)
+        number = number_of(event)
         if number in {0, 45, 99}:
             raise PermanentError("no such case here", code="handler.unknown-case")
         handled.append(number)
@@ -130,7 +74,7 @@ async def test_poison_anywhere_is_set_aside_and_parks_its_case_alone(
 
     async def many(events: list[Event[StatusChanged]]) -> None:
         for event in events:  # a handler of batches undoes what it began when it fails
-            if int(event.data.service_code or 0) in {0, 45, 99}:
+            if number_of(event) in {0, 45, 99}:
                 take(event)
         for event in events:
             take(event)
@@ -162,7 +106,7 @@ async def test_a_failing_case_is_tried_again_and_holds_nobody_else_back(
             tries.append(event.id)
             if not open_up.is_set():
                 raise ConnectionError
-            order.append(int(event.data.service_code or 0))
+            order.append(number_of(event))
 
     async with running(subscriber):
         await until(lambda: subscriber.runtime.engine.tally.handled == 90 and len(tries) > 3)
@@ -185,7 +129,7 @@ async def test_a_dead_letter_is_tried_again_in_the_order_of_its_case(
 
     @subscriber.on(StatusChanged, organisations=[organisation])
     async def handle(event: Event[StatusChanged]) -> None:
-        number = int(event.data.service_code or 0)
+        number = number_of(event)
         if number in wrong:
             raise PermanentError("not yet")
         handled.append(number)
@@ -205,3 +149,133 @@ async def test_a_dead_letter_is_tried_again_in_the_order_of_its_case(
         await until(lambda: len(handled) == 5)
     assert handled == [0, 1, 2, 3, 4]
     assert not (await open_letters(settings.connection(), subscriber.dead_letter_topic)).open
+
+
+async def test_a_letter_that_nobody_will_handle_is_discarded(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """Its case goes on: what was parked behind it is tried again in order, and new events are handled."""
+    speaker = Publisher(organisation)
+    await publish(broker, speaker.messages(changed("c", number) for number in range(3)))
+    handled: list[int] = []
+    subscriber = Subscriber("s", settings)
+
+    @subscriber.on(StatusChanged, organisations=[organisation])
+    async def handle(event: Event[StatusChanged]) -> None:
+        if number_of(event) == 0:
+            raise PermanentError("never")
+        handled.append(number_of(event))
+
+    async with running(subscriber):
+        await until(lambda: len(subscriber.runtime.letters.open) == 3)
+        found = await open_letters(settings.connection(), subscriber.dead_letter_topic)
+        first, *others = sorted(found.open.values(), key=lambda letter: letter.offset)
+        await discard(settings.connection(), subscriber.dead_letter_topic, [first])
+        await try_again(settings.connection(), subscriber.dead_letter_topic, others)
+        await until(lambda: not subscriber.runtime.open)
+        await publish(broker, [speaker.message(changed("c", 3))])
+        await until(lambda: len(handled) == 3)
+    assert handled == [1, 2, 3]
+    assert not (await open_letters(settings.connection(), subscriber.dead_letter_topic)).open
+
+
+async def test_whoever_follows_the_letters_knows_all_of_them_at_once(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """A letter that was written is known behind ``reach_end``: so it is before an instance reads what it was given."""
+    read: list[bytes | None] = []
+    letters = DeadLetterTopic(settings.connection(), f"{organisation}.dead.s", lambda key, *_: read.append(key))
+    following = asyncio.create_task(letters.follow())
+    try:
+        await asyncio.wait_for(letters.loaded.wait(), 30)
+        for number in range(20):
+            await letters.write((b"%d" % number, b"", []))
+            await letters.reach_end()
+            assert len(read) == number + 1
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await letters.close()
+
+
+async def test_the_next_owner_parks_what_the_last_one_set_aside(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """A case with a dead letter stays parked, whichever instance has its partition; it says what it parked."""
+    speaker = Publisher(organisation)
+    handled: list[int] = []
+
+    def instance() -> Subscriber:
+        subscriber = Subscriber("s", settings)
+
+        @subscriber.on(StatusChanged, organisations=[organisation])
+        async def handle(event: Event[StatusChanged]) -> None:
+            if number_of(event) == 0:
+                raise PermanentError("not this one")
+            handled.append(number_of(event))
+
+        return subscriber
+
+    first, second = instance(), instance()
+    await publish(broker, [speaker.message(changed("c", 0))])
+    async with running(first), running(second):
+        await until(lambda: first.open_letters == second.open_letters == 1)
+    await publish(broker, speaker.messages([changed("c", 1), changed("d", 2)]))
+    third = instance()
+    await third.run(until_caught_up=True)
+    assert handled == [2]
+    assert third.tally.dead == {"event.behind-dead": 1}
+
+
+async def test_a_replay_reaches_those_who_want_it(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """A handler that acts once opts out; another one sees which replay it is."""
+    speaker = Publisher(organisation)
+    await publish(broker, [speaker.message(changed("c", 0)), speaker.message(changed("c", 1), replayid="run-7")])
+    once: list[int] = []
+    every: list[tuple[int, str]] = []
+    subscriber = Subscriber("s", settings)
+
+    @subscriber.on(StatusChanged, organisations=[organisation], replays=False)
+    async def act(event: Event[StatusChanged]) -> None:
+        once.append(number_of(event))
+
+    @subscriber.on(StatusChanged, organisations=[organisation])
+    async def note(event: Event[StatusChanged]) -> None:
+        every.append((number_of(event), event.replay))
+
+    await subscriber.run(until_caught_up=True)
+    assert once == [0]
+    assert every == [(0, ""), (1, "run-7")]
+
+
+async def test_the_application_around_it_is_faststreams(
+    broker: str, organisation: str, topic: str, settings: Settings
+) -> None:
+    """Its lifespan and hooks surround the handlers, and handlers publish through its broker, each time it runs."""
+    out = f"{organisation}.out"
+    await create_topics(settings.connection(), [TopicSpec(out, 1, 1)])
+    await publish(broker, [Publisher(organisation).message(changed("c", 5))])
+    order: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        order.append("begins")
+        yield
+        order.append("ends")
+
+    subscriber = Subscriber("s", settings, lifespan=lifespan)
+    publisher = subscriber.broker.publisher(out)
+    subscriber.app.on_startup(lambda: order.append("starts"))
+    subscriber.app.after_shutdown(lambda: order.append("stopped"))
+
+    @subscriber.on(StatusChanged, organisations=[organisation])
+    async def handle(event: Event[StatusChanged]) -> None:
+        order.append("handles")
+        await publisher.publish({"number": number_of(event)}, key=event.key)
+
+    await subscriber.run(until_caught_up=True)
+    await subscriber.run(until_caught_up=True)
+    assert order == ["begins", "starts", "handles", "stopped", "ends", "begins", "starts", "stopped", "ends"]
+    assert [record.value async for record in read_topics(settings.connection(), [out])] == [b'{"number":5}']

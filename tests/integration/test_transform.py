@@ -56,6 +56,7 @@ def twice(event):
     text = event.data.service_code.encode()
     return [Output(text + b"/a"), Output(text + b"/b")]
 
+print("begins", flush=True)
 transform.main()
 """
 
@@ -205,14 +206,19 @@ async def test_what_cannot_be_transformed_parks_its_case_until_it_is_retried(bro
     assert faults(await outputs(broker, out), 40) == []
 
 
+ENVELOPE = (("ce_specversion", b"1.0"), ("ce_id", b"1"))
+
+
 @pytest.mark.parametrize(
     ("headers", "value", "code"),
     [
         ([], b"{}", "event.no-envelope"),
-        ([("ce_type", b"org.councilbackbone.servicerequests.status-changed.v1")], b"{", "event.undecodable"),
-        ([("ce_type", b"org.councilbackbone.servicerequests.status-changed.v1")], b"{}", "event.schema"),
-        ([("ce_type", b"org.councilbackbone.servicerequests.status-changed.v2")], b"{}", "event.unknown-major"),
-        ([("ce_type", b"org.councilbackbone.servicerequests.revoked.v1")],
+        ([("ce_type", b"org.councilbackbone.servicerequests.status-changed.v1")], b"{}", "event.no-envelope"),
+        ([*ENVELOPE, ("ce_type", b"org.councilbackbone.servicerequests.status-changed.v1")], b"{", "event.undecodable"),
+        ([*ENVELOPE, ("ce_type", b"org.councilbackbone.servicerequests.status-changed.v1")], b"{}", "event.schema"),
+        ([*ENVELOPE, ("ce_type", b"org.councilbackbone.servicerequests.status-changed.v2")], b"{}",
+         "event.unknown-major"),
+        ([*ENVELOPE, ("ce_type", b"org.councilbackbone.servicerequests.revoked.v1")],
          b'{"case_ref":"1","organisation":"E09000099","occurred_at":"2031-06-14T08:05:00Z","reason":"typographical"}',
          "event.fact-not-handled"),
     ],
@@ -246,9 +252,11 @@ class Children:
         """Start one more."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", CHILD, self._out, die_at, env=self._environment, cwd=ROOT,
-            stderr=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         self.all.append(process)
+        assert process.stdout is not None
+        assert await process.stdout.readline()
         return process
 
     async def end(self) -> None:

@@ -17,7 +17,10 @@ from backbone.kafka.record_batch import RecordBatch
 from backbone.kafka.socketless import SocketlessConnection
 from backbone.packed import pack
 from backbone.subscriber import Event, Output, PermanentError, Settings, Transform, lane
+from backbone.subscriber.crew import Crew
+from backbone.subscriber.lane import Lane
 from backbone.subscriber.positions import PARTITIONS, named, positions_topic
+from backbone.subscriber.work import Place
 from backbone.testing.events import Publisher
 from backbone.testing.simulation.loop import Process
 from schemas.servicerequests.v1 import StatusChanged
@@ -129,14 +132,14 @@ class SimulatedTransform(Transform):
                 await asyncio.sleep(RETRY_SECS)
         if around is None:
             return
-        pattern = self.routes.topic_pattern()
+        crew = self._crew = Crew(NAME, ORGANISATION, around, self.routes.topic_pattern(), lambda: None)
         background = [
-            asyncio.create_task(self._hold_lease() if self.stage.plan.group else self._follow_decree()),
-            asyncio.create_task(self._look(around, pattern)),
+            asyncio.create_task(crew._hold_lease() if self.stage.plan.group else self._follow_decree(crew)),
+            asyncio.create_task(crew._look()),
         ]
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
-        await self._stop_lanes()
+        await crew._stop_lanes()
         for task in (*background, stopping):
             task.cancel()
         await asyncio.wait([*background, stopping], timeout=10)
@@ -144,17 +147,22 @@ class SimulatedTransform(Transform):
             if task.done() and not task.cancelled():
                 task.result()
 
-    async def _follow_decree(self) -> None:
+    @property
+    def lanes(self) -> dict[Place, Lane]:
+        """Return the lanes by input partition."""
+        return {} if self._crew is None else self._crew.lanes
+
+    async def _follow_decree(self, crew: Crew) -> None:
         """Do what the group's listener does, in its order: give everything back, take what is new."""
         lease: Any = self.decree
-        self._lease = lease
+        crew._lease = lease
         while True:
             await self.decree.news.wait()
             self.decree.news.clear()
             self.decree.partitions = frozenset()
-            await self._revoked()
+            await crew._revoked()
             self.decree.partitions = self.decree.owned()
-            await self._assigned(self.decree.partitions)
+            await crew._assigned(self.decree.partitions)
 
 
 def outputs_of(event: Event[StatusChanged]) -> list[Output] | None:

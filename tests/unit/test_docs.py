@@ -10,13 +10,15 @@ from backbone.status import ALARMS
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(
     r'"((?:record|document|feed|broker|topic|state|source|config|registry|reject|worker|dependency|internal|event|handler'
-    r'|dead-letter|input|transform)\.[a-z0-9-]+|subscriber\.(?:no-events|two-handlers|unknown|running|starting))"'
+    r"|dead-letter|input|transform)\.[a-z0-9-]+"
+    r'|subscriber\.(?:no-events|no-topics|two-handlers|unknown|running|starting))"'
 )
 NOT_ERRORS = {
-    "dead-letter.left-hard", "document.committed", "event.dead", "event.failed", "event.html", "event.settled",
-    "document.finished", "feed.needs-somebody", "feed.recovered", "feed.stalled", "feed.stopped", "state.loaded",
-    "state.loading", "topic.record-unreadable", "topic.unread", "transform.committed", "transform.stopping",
-    "worker.ended-hard", "worker.log", "worker.serving", "worker.stopped", "worker.stopping", "worker.waiting",
+    "dead-letter.accepted", "dead-letter.left-hard", "document.committed", "document.finished", "event.dead",
+    "event.failed", "event.html", "event.settled", "feed.needs-somebody", "feed.recovered", "feed.stalled",
+    "feed.stopped", "state.loaded", "state.loading", "topic.record-unreadable", "topic.unread",
+    "transform.committed", "transform.stopping", "worker.ended-hard", "worker.log", "worker.serving",
+    "worker.stopped", "worker.stopping", "worker.waiting",
 }  # fmt: skip
 """Log events, named points and a template, which are spelt alike."""
 

@@ -1,5 +1,6 @@
 """What handlers get to see, and what becomes of what they do not: in memory, without a broker."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -7,9 +8,10 @@ import orjson
 import pytest
 
 from backbone.errors import ConfigurationError
-from backbone.subscriber import Event, Settings, Subscriber
+from backbone.subscriber import Event, PermanentError, Settings, Subscriber
 from backbone.subscriber.dead import Letter, Letters, message_of, read_letter
 from backbone.subscriber.testing import Received, run_handlers, run_records
+from backbone.subscriber.trial import organisation_for
 from backbone.testing.events import Publisher
 from schemas.families import FAMILIES
 from schemas.servicerequests import v1 as servicerequests
@@ -39,10 +41,15 @@ def record(**changes: Any) -> dict[str, list[Received]]:
     return {topic: [replace(Received(topic, 0, 7, 0, key, value, headers), **changes)]}
 
 
-def with_header(name: str, value: bytes) -> dict[str, list[Received]]:
+def with_header(name: str, value: bytes | None) -> dict[str, list[Received]]:
     ((topic, [one]),) = record().items()
-    headers = [(each, value if each == name else content) for each, content in one.headers]
+    headers: list[Any] = [(each, value if each == name else content) for each, content in one.headers]
     return {topic: [replace(one, headers=headers)]}
+
+
+def without_header(name: str) -> dict[str, list[Received]]:
+    ((topic, [one]),) = record().items()
+    return {topic: [replace(one, headers=[pair for pair in one.headers if pair[0] != name])]}
 
 
 async def test_a_handler_sees_typed_data_and_the_envelope_beside_it() -> None:
@@ -144,7 +151,15 @@ async def test_fields_of_a_later_version_are_ignored_and_counted() -> None:
         (record(value=b'{"case_ref": "secret-canary"}'), "event.schema"),
         (record(value=b'"' + b"x" * 1_048_577 + b'"'), "event.oversize"),
         (record(headers=[]), "event.no-envelope"),
+        (without_header("ce_id"), "event.no-envelope"),
+        (with_header("ce_id", b""), "event.no-envelope"),
+        (with_header("ce_id", None), "event.no-envelope"),
+        (without_header("ce_specversion"), "event.no-envelope"),
+        (with_header("ce_specversion", b"0.3"), "event.no-envelope"),
+        (with_header("ce_type", None), "event.no-envelope"),
+        (with_header("ce_type", b"\xff\xfe"), "event.no-envelope"),
         (with_header("content-type", b"text/plain"), "event.content-type"),
+        (with_header("content-type", b"application/cloudevents+json"), "event.content-type"),
         (with_header("ce_type", b"org.councilbackbone.servicerequests.status-changed.v2"), "event.unknown-major"),
     ],
 )
@@ -156,6 +171,82 @@ async def test_what_cannot_be_read_is_set_aside_with_its_code(
     outcome = await run_records(made, records)
     assert (seen, outcome.dead) == ([], [code])
     assert "secret-canary" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("order", ["as written", "reversed"])
+async def test_the_order_of_headers_does_not_matter(order: str) -> None:
+    """Other writers may have another one, and it may change in the midst of a topic."""
+    made, seen = subscriber()
+    ((topic, [one]),) = record().items()
+    turned = replace(one, headers=list(reversed(one.headers)), offset=8)
+    wrong = replace(turned, headers=[pair for pair in turned.headers if pair[0] != "ce_id"], key=b"k")
+    records = [one, turned, wrong, one] if order == "as written" else [wrong, turned, one, turned]
+    outcome = await run_records(made, {topic: [replace(each, offset=at) for at, each in enumerate(records)]})
+    assert (outcome.handled, outcome.dead) == (3, ["event.no-envelope"])
+    assert len({event.id for event in seen}) == 1
+
+
+async def test_a_header_without_a_value_is_an_empty_attribute() -> None:
+    """Kafka allows it, and no handler trips over it."""
+    made, seen = subscriber()
+    await run_records(made, with_header("ce_subject", None))
+    assert seen[0].subject == ""
+
+
+@pytest.mark.parametrize("batch", [0, 5])
+async def test_a_handler_whose_own_call_is_cancelled_has_failed(batch: int) -> None:
+    """It is tried again and set aside like any other, and whoever works on events goes on."""
+    made = Subscriber("s", Settings(tries=2))
+    seen: list[str] = []
+
+    async def one(event: Event[StatusChanged]) -> None:
+        seen.append(event.data.case_ref)
+        if event.data.case_ref == "a":
+            waiting = asyncio.create_task(asyncio.sleep(60))
+            waiting.cancel()
+            await waiting
+
+    async def many(events: list[Event[StatusChanged]]) -> None:
+        for event in events:
+            await one(event)
+
+    made.on(StatusChanged, batch=batch)(many if batch else one)
+    events = [example(StatusChanged).model_copy(update={"case_ref": case}) for case in "ab"]
+    outcome = await run_handlers(made, events)
+    assert (outcome.handled, outcome.dead) == (1, ["handler.failed"])
+    assert "b" in seen
+
+
+async def test_facts_reach_the_organisations_of_every_handler() -> None:
+    """Two handlers of one family, each of other organisations: a revocation of either is not overlooked."""
+    made = Subscriber("s", Settings())
+    revoked: list[str] = []
+
+    @made.on(StatusChanged, organisations=["E09000022"])
+    @made.on(Opened, organisations=["E08*"])
+    async def handle(event: Event[Any]) -> None:
+        """Do nothing."""
+
+    @made.on_revoked
+    async def undo(event: Event[Any]) -> None:
+        revoked.append(event.organisation)
+
+    for organisation in ("E09000022", "E08000001", "E07000001"):
+        await run_handlers(made, [example(FACTS["revoked"])], organisation=organisation)
+    assert revoked == ["E09000022", "E08000001"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        ("handler.unknown-case", "handler.unknown-case"),
+        ("Canaria Plantedname", "handler.permanent"),
+        ("", "handler.permanent"),
+    ],
+)
+def test_a_code_of_a_handler_is_a_label_and_no_text(code: str, kept: str) -> None:
+    """It becomes the label of a metric and a header: what is not of a code's form is not kept."""
+    assert PermanentError("because", code=code).code == kept
 
 
 async def test_an_event_that_nobody_asked_for_is_passed_over() -> None:
@@ -194,6 +285,15 @@ def test_what_cannot_be_is_refused_at_once() -> None:
         made.on(StatusChanged, batch=5)(print)  # type: ignore[type-var]  # never called
 
 
+def test_settings_that_cannot_be_are_named_all_at_once_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From arguments or variables: the names and what is wrong, never the values."""
+    monkeypatch.setenv("BACKBONE_TRIES", "plenty-canary")
+    with pytest.raises(ConfigurationError, match=r"concurrency.*tries|tries.*concurrency") as caught:
+        Settings(concurrency=0)
+    assert caught.value.code == "config.invalid-value"
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("organisations", "matching", "other"),
     [
@@ -225,22 +325,41 @@ def test_a_letter_is_read_back_as_it_was_written(key: bytes | None, value: bytes
     assert read_letter(b"k", b"v", [("ce_id", b"1")]) is None
 
 
+def test_a_letter_shows_a_type_and_no_other_text() -> None:
+    """Its list is for everybody; what is no type might be a value."""
+    letter = Letter("t/0/1", ("t", 0), 1, b"c", b"", (("ce_type", StatusChanged.event_type.encode()),), "x.y", 1, "")
+    assert letter.type == StatusChanged.event_type
+    assert replace(letter, headers=(("ce_type", b"Canaria Plantedname"),)).type == ""
+
+
 def test_letters_of_a_case_keep_their_order() -> None:
-    """A letter that is opened again keeps its place; a settled one frees those behind it."""
+    """That of their partition, whenever they were written; a settled one frees those behind it."""
     letters = Letters()
     one = Letter("t/0/1", ("t", 0), 1, b"c", b"", (), "x.y", 1, "")
     two = replace(one, id="t/0/2", offset=2)
-    for letter in (one, two, one):
+    for letter in (two, one, two):  # the second was set aside first: its reader was moved back
         letters.apply("dead", letter)
+    assert not letters.parks(("t", 0), b"c", 1)
     assert [letter.id for letter in letters.of_case(two)] == ["t/0/1", "t/0/2"]
     assert letters.blocks("t/0/2")
     assert not letters.blocks("t/0/1")
     letters.apply("settled", one)
     assert not letters.blocks("t/0/2")
-    assert letters.parks(("t", 0), b"c")
+    assert letters.parks(("t", 0), b"c", 3)
+    assert not letters.parks(("t", 0), b"c", 2)
     letters.apply("settled", two)
     assert not letters.open
-    assert not letters.parks(("t", 0), b"c")
+    assert not letters.parks(("t", 0), b"c", 3)
+
+
+@pytest.mark.parametrize(
+    ("organisations", "speaks"),
+    [(["*"], "E09000099"), (["E08*"], "E08000000"), (["E0700001?"], "E07000010"), (["dwp", "E09*"], "E09000099")],
+)
+def test_a_trial_speaks_for_whom_the_handler_listens_to(organisations: list[str], speaks: str) -> None:
+    """A service that wants some councils only sees something in its trial, too."""
+    made, _ = subscriber(organisations=organisations)
+    assert organisation_for(made, StatusChanged) == speaks
 
 
 def test_every_family_can_be_subscribed_to() -> None:
