@@ -9,9 +9,12 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from backbone.embedded import EmbeddedKafka
+from tests.scale.bulkheads import Bulkhead, beside
 from tests.scale.fleet import Fleet
 from tests.scale.moves import Move, Place, many_feeds, moved, rolling_restart
 
@@ -23,13 +26,17 @@ EVENTS: dict[str, Callable[[Fleet], Awaitable[object]]] = {
 }
 
 
+NEIGHBOURS = (("hung", True), ("crashing", True), ("flooding", True), ("flooding", False))
+Result = TypeVar("Result")
+
+
 async def measure(runs: int) -> bool:
     """Print every figure; say whether nothing was wrong with what came out."""
     right = True
     async with EmbeddedKafka() as kafka:
         numbers = iter(range(90_000_000, 91_000_000))
 
-        async def on(run: Callable[[Place], Awaitable[Move]]) -> Move:
+        async def on(run: Callable[[Place], Awaitable[Result]]) -> Result:
             with tempfile.TemporaryDirectory(prefix="backbone-scale-") as folder:
                 return await run(Place(Path(folder), kafka.bootstrap_servers, f"E{next(numbers)}"))
 
@@ -37,6 +44,12 @@ async def measure(runs: int) -> bool:
         for name, happens in EVENTS.items():
             right &= _print(name, [await on(lambda place, it=happens: moved(place, it)) for _ in range(runs)])  # type: ignore[misc]
         right &= _print("five workers restarted", [await on(rolling_restart) for _ in range(runs)])
+        print("99th percentile of seconds from a document to its receipt, without and with a neighbour")
+        for kind, own_process in NEIGHBOURS:
+            run = partial(beside, kind=kind, secs=20, own_process=own_process)
+            found = [await on(run) for _ in range(runs)]
+            where = "in a process of its own" if own_process else "in the same process"
+            right &= _compare(f"{kind} {where}", found)
         with tempfile.TemporaryDirectory(prefix="backbone-scale-") as folder:
             many = await many_feeds(Place(Path(folder), kafka.bootstrap_servers, f"E{next(numbers)}"))
         memory = " and ".join(f"{used:.0f} MB" for used in many.rss_mb)
@@ -50,6 +63,19 @@ def _print(name: str, found: Sequence[Move]) -> bool:
     problems = [problem for move in found for problem in move.problems]
     between = f"{min(gaps):.2f} to {max(gaps):.2f}, {len(gaps)} runs"
     print(f"  {name:24}{statistics.median(gaps):6.2f} s  ({between})  {len(problems)} problems", flush=True)
+    for problem in problems[:5]:
+        print(f"    {problem}")
+    return not problems
+
+
+def _compare(name: str, found: Sequence[Bulkhead]) -> bool:
+    ratios = [one.ratio for one in found]
+    without, beside_it = (statistics.median(times) for times in zip(*[(b.before_secs, b.with_secs) for b in found],
+                                                                     strict=True))  # fmt: skip
+    between = f"{min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} runs"
+    ratio = f"{statistics.median(ratios):.2f} times ({between})"
+    print(f"  {name:34}{without:.3f} and {beside_it:.3f} s, {ratio}", flush=True)
+    problems = [problem for one in found for problem in one.problems]
     for problem in problems[:5]:
         print(f"    {problem}")
     return not problems

@@ -52,7 +52,7 @@ class Arrivals:
     @property
     def outstanding(self) -> int:
         """Return how many documents have no receipt."""
-        return len(self.written) - len(self.arrived)
+        return len(self.written.keys() - self.arrived.keys())
 
 
 class Fleet:
@@ -73,8 +73,9 @@ class Fleet:
         for name in feeds:
             (folder / name).mkdir(parents=True)
         listed = "".join(
-            f"\n  - {{name: {name}, {more if 'adapter:' in more else f'adapter: symology, {more}'} source: {{type: files,"
-            f" url: {name}, pattern: '*.csv', ready_after_secs: 0, poll_interval_secs: 0.1, after: move}}}}"
+            f"\n  - {{name: {name}, {more if 'adapter:' in more else f'adapter: symology, {more}'}"
+            f" source: {{type: files, url: {name}, pattern: '*.csv', ready_after_secs: 0, poll_interval_secs: 0.1,"
+            " after: move}}"
             for name, more in feeds.items()
         )
         path = folder / "backbone.yaml"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scale.bulkheads import beside
 from tests.scale.moves import Place, many_feeds, moved, rolling_restart
 
 CLEAN_SECS = 5.0
@@ -49,3 +50,12 @@ async def test_two_workers_carry_two_hundred_feeds(place: Place) -> None:
     assert many.problems == []
     assert max(many.rss_mb) < 150
     assert max(many.idle_cpu_share) < 0.6
+
+
+@pytest.mark.parametrize("kind", ["hung", "crashing"])
+@pytest.mark.timeout(300)
+async def test_a_neighbour_in_a_process_of_its_own_costs_the_others_nothing(place: Place, kind: str) -> None:
+    """While it hangs or crashes, again and again, documents of the others take about what they took before."""
+    bulkhead = await beside(place, kind, secs=10.0)
+    assert bulkhead.problems == []
+    assert bulkhead.with_secs < max(1.0, 3 * bulkhead.before_secs)
