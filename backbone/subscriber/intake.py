@@ -7,7 +7,7 @@ from backbone.kafka.fetched import FetchedRecord, Head
 from backbone.subscriber.errors import UnreadableError
 from backbone.subscriber.event import check_envelope, check_type, header
 from backbone.subscriber.routes import Route, Routes
-from backbone.subscriber.work import PartitionRun, Work
+from backbone.subscriber.work import PartitionRun, Stretch, Work
 
 JSON: Final = b"application/json"
 VERSION: Final = ("ce_specversion", b"1.0")
@@ -28,10 +28,11 @@ class Intake:
     def sort(self, run: PartitionRun, records: Sequence[Any]) -> tuple[list[Any], list[int]]:
         """Return items for the engine in order, and the offsets of what nobody wants.
 
-        An item is (run, record, handlers), a list of Work for a handler of batches, or Work for a record that is no
-        event and will be set aside.
+        An item is a Stretch, a list of Work for a handler of batches, or Work for a record that is no event and will be
+        set aside.
         """
         ready: list[Any] = []
+        stretch: Stretch | None = None
         batches: dict[int, list[Work]] = {}
         unwanted: list[int] = []
         known: Head | None = None
@@ -59,7 +60,10 @@ class Intake:
                     ready.append(batch)
                 batch.append(Work(run, record, routes))
             else:
-                ready.append((run, record, routes))
+                if stretch is None or routes is not stretch.routes or ready[-1] is not stretch:
+                    stretch = Stretch(run, routes)
+                    ready.append(stretch)
+                stretch.gathered.append(record)
         return ready, unwanted
 
     def _wanted_by_all(self, head: Head) -> Sequence[Route] | None:

@@ -1,7 +1,7 @@
 """What the engine works with: partitions that are ours, records on their way, and where dead letters go."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -74,6 +74,25 @@ class PartitionRun:
             self.busy[key] = deque((work,))
         else:
             waiting.append(work)
+
+
+class Stretch:
+    """Records of a partition one behind the other, all for the same handlers: most of what there is to do.
+
+    Workers take one record after the other from ``records``, which goes through what was ``gathered``.
+    """
+
+    __slots__ = ("gathered", "handler", "is_plain", "records", "routes", "run", "validate")
+
+    def __init__(self, run: PartitionRun, routes: Sequence[Route]) -> None:
+        """Start with nothing gathered; what has a single handler is plain."""
+        self.run = run
+        self.routes = routes
+        self.gathered: list[Any] = []
+        self.records: Iterator[Any] = iter(self.gathered)
+        self.is_plain = len(routes) == 1
+        self.validate = routes[0].validate
+        self.handler = routes[0].handler
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from backbone.subscriber import Event, PermanentError, Settings, Subscriber
 from backbone.subscriber.intake import Intake
 from backbone.subscriber.progress import Progress
 from backbone.subscriber.testing import Received, run_handlers
-from backbone.subscriber.work import PartitionRun
+from backbone.subscriber.work import PartitionRun, Stretch
 from schemas.servicerequests.v1 import Opened, StatusChanged, Updated
 
 
@@ -63,10 +63,13 @@ def test_records_as_they_are_fetched_are_sorted_like_any_others(written: list[li
 
     def sorted_into(records: list[Any]) -> tuple[list[tuple[int, bool]], list[int]]:
         ready, unwanted = Intake(subscriber.complete_routes()).sort(PartitionRun((topic, 0)), records)
-        return [
-            (item[1].offset, True) if isinstance(item, tuple) else (item.record.offset, bool(item.routes))
-            for item in ready
-        ], unwanted
+        items: list[tuple[int, bool]] = []
+        for item in ready:
+            if isinstance(item, Stretch):
+                items += [(record.offset, bool(item.routes)) for record in item.gathered]
+            else:
+                items.append((item.record.offset, bool(item.routes)))
+        return items, unwanted
 
     assert sorted_into(fetched) == sorted_into(plain)
 
