@@ -144,8 +144,7 @@ class Shard:
         await self._owner.run(opening, self._work, self._gives_up)
 
     async def _open(self, producer: Producer, barrier: Barrier) -> Session:
-        """Fence, then read: never the other way round."""
-        await producer.start()
+        """Read the state, now that whoever owned the shard before is fenced."""
         await barrier.pass_through(self.key)
         points.reached("state.loading")
         state = ShardState(self.key, self._setup.seen_capacity)
