@@ -61,8 +61,8 @@ class Session:
     ) -> None:
         """Take a started producer and a loaded state; ``stale`` asks for the state to be read again.
 
-        ``committed`` is called after every transaction, and what it brought is added to ``tally``. ``first`` are records
-        of the state that go into the first transaction.
+        ``committed`` is called after every transaction, and what it brought is added to ``tally``. ``first`` are
+        records of the state that go into the first transaction.
         """
         self.feed = feed
         self.state = state

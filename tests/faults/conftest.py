@@ -1,0 +1,75 @@
+"""One broker that tests of faults may pause, kill, cut off and fill up; whoever did it leaves it running."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from backbone.config import Deployment
+from backbone.embedded import EmbeddedKafka
+from backbone.embedded.broker import free_port
+from backbone.provisioning import apply
+from backbone.testing.kafka_proxy import KafkaProxy
+from tests.faults.authority import Authority
+
+SETTINGS = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+    "ssl.keystore.type": "PEM",
+    "ssl.truststore.type": "PEM",
+    "ssl.client.auth": "required",
+    "transaction.partition.verification.enable": "false",
+    "log.cleaner.backoff.ms": "200",
+    "log.retention.check.interval.ms": "500",
+}
+"""An ACL denies what it names; no more is needed to leave a transaction hanging than not to announce it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stricken:
+    """The broker, the proxy before its second listener, and who signed the certificates of its third one."""
+
+    kafka: EmbeddedKafka
+    proxy: KafkaProxy
+    proxied: str
+    tls: str
+    authority: Authority
+
+    @property
+    def direct(self) -> str:
+        """Return the address that no proxy stands before."""
+        return self.kafka.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+async def stricken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stricken]:
+    """Give the broker: plain, behind a proxy, and with TLS."""
+    folder = tmp_path_factory.mktemp("stricken")
+    authority = Authority(folder)
+    authority.issue("broker", timedelta(days=1))
+    plain, behind, tls, controller, proxied = (free_port() for _ in range(5))
+    listeners = {"PLAINTEXT": plain, "PROXIED": behind, "SSL": tls, "CONTROLLER": controller}
+    advertised = {"PLAINTEXT": plain, "PROXIED": proxied, "SSL": tls}
+    extra = {
+        **SETTINGS,
+        "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
+        "advertised.listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in advertised.items()),
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,SSL:SSL",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "ssl.keystore.location": str(folder / "broker.store.pem"),
+        "ssl.truststore.location": str(authority.file),
+    }
+    async with (
+        KafkaProxy(proxied, behind) as proxy,
+        EmbeddedKafka(folder / "kafka", port=plain, extra=extra) as kafka,
+    ):
+        yield Stricken(kafka, proxy, f"127.0.0.1:{proxied}", f"127.0.0.1:{tls}", authority)
+
+
+@pytest.fixture
+async def stricken_deployment(stricken: Stricken, deploy: Callable[..., Deployment]) -> Deployment:
+    """Give a deployment with one Symology feed on the stricken broker, past the proxy; its topics are there."""
+    made = deploy(at=stricken.direct)
+    await apply(made)
+    return made
