@@ -38,12 +38,14 @@ async def run(
     log_json
         JSON log lines; by default when standard error is no terminal.
     """
+    from backbone.contracts.fit import ensure_as_released  # noqa: PLC0415
     from backbone.provisioning import ensure_fit_to_run  # noqa: PLC0415 - the clients are loaded when they are needed
     from backbone.stopping import end_process  # noqa: PLC0415
     from backbone.worker import run_worker  # noqa: PLC0415
 
     configure_logging(json=not sys.stderr.isatty() if log_json is None else log_json)
     deployment = load(config)
+    ensure_as_released(event for feed in deployment.feeds for event in feed.adapter.emits)
     settings = replace(
         deployment.worker_settings(once=once), http=http, fit=lambda: ensure_fit_to_run(deployment)
     )  # fmt: skip
