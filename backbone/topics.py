@@ -37,7 +37,11 @@ class Step:
 def wanted_topics(deployment: Deployment) -> tuple[TopicSpec, ...]:
     """Return every topic that the deployment writes to."""
     kafka, topics, names = deployment.model.kafka, deployment.model.topics, deployment.topics
-    safe = {"min.insync.replicas": str(kafka.min_insync_replicas), "unclean.leader.election.enable": "false"}
+    safe = {
+        "min.insync.replicas": str(kafka.min_insync_replicas), "unclean.leader.election.enable": "false",
+        # retention goes by the broker's clock: a worker whose clock is years behind must not have its events deleted
+        "message.timestamp.type": "LogAppendTime",
+    }  # fmt: skip
 
     def spec(name: str, partitions: int, settings: Mapping[str, str]) -> TopicSpec:
         return TopicSpec(name, partitions, kafka.replication_factor, {**safe, **settings})

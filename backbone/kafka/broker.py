@@ -85,12 +85,17 @@ class KafkaBroker:
         """Return the newest record, reject or repair, of each id.
 
         All that is committed by now counts: a command that overlooked a reject would have been obeyed all the same.
+        ``since_ms`` is by the clock of a worker. Where that was ahead of the broker's, everything is read.
         """
         found: dict[str, Reject] = {}
-        async for record in read_topics(self._connection, [self._topics.rejects], begin=since_ms, whole=True):
-            key = (record.key or b"").decode()
-            if key in ids and record.value is not None:
-                found[key] = Reject.model_validate_json(record.value)
+        begins: tuple[From, ...] = (since_ms, "earliest")
+        for begin in begins:
+            async for record in read_topics(self._connection, [self._topics.rejects], begin=begin, whole=True):
+                key = (record.key or b"").decode()
+                if key in ids and record.value is not None:
+                    found[key] = Reject.model_validate_json(record.value)
+            if ids <= found.keys():
+                break
         return found
 
     def follow(
