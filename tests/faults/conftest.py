@@ -21,6 +21,7 @@ SETTINGS = {
     "ssl.client.auth": "required",
     "transaction.partition.verification.enable": "false",
     "log.cleaner.backoff.ms": "200",
+    "log.initial.task.delay.ms": "500",
     "log.retention.check.interval.ms": "500",
 }
 """An ACL denies what it names; no more is needed to leave a transaction hanging than not to announce it."""
