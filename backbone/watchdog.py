@@ -46,7 +46,11 @@ class Watchdog:
     def _watch(self) -> None:
         assert self._loop is not None
         alive = os.environ.get(ALIVE_FILE)
+        looked = time.monotonic()
         while not self._ended.wait(1.0):
+            if time.monotonic() - looked > STALLED_LOOP_SECS:
+                self.beat()  # the whole process stood still, and with it the loop: that is no fault of a feed
+            looked = time.monotonic()
             self._loop.call_soon_threadsafe(self.beat)
             if alive and time.monotonic() - self._beat < STALLED_LOOP_SECS:
                 with suppress(OSError):  # a full disk; whoever looks at the file sees it grow old

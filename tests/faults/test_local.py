@@ -58,7 +58,7 @@ def unknown(row: Row) -> Row:
 async def test_fault_12_clock_that_is_wrong_and_goes_backwards(
     stricken: Stricken, deploy: Callable[..., Deployment]
 ) -> None:
-    """Order, counts and readiness go by offsets and monotonic time; nothing is deleted for what the worker's clock says.
+    """Order and readiness go by offsets and monotonic time; nothing is deleted for what the worker's clock says.
 
     It begins two days ahead and falls back by twenty days a second, through all that retention counts with.
     """
