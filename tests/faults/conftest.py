@@ -1,6 +1,8 @@
 """One broker that tests of faults may pause, kill, cut off and fill up; whoever did it leaves it running."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,7 +10,9 @@ import pytest
 
 from backbone.config import Deployment
 from backbone.embedded import EmbeddedKafka
-from backbone.embedded.broker import free_port
+from backbone.embedded.broker import Member, free_port
+from backbone.kafka.admin import admin
+from backbone.kafka.connection import KafkaConnection
 from backbone.provisioning import apply
 from backbone.testing.kafka_proxy import KafkaProxy
 from tests.faults.authority import Authority
@@ -36,11 +40,31 @@ class Stricken:
     proxied: str
     tls: str
     authority: Authority
+    controller_port: int
 
     @property
     def direct(self) -> str:
         """Return the address that no proxy stands before."""
         return self.kafka.bootstrap_servers
+
+    @asynccontextmanager
+    async def joined_by_another(self) -> AsyncIterator[EmbeddedKafka]:
+        """Give a second broker of the same cluster, without a controller, for as long as it is needed."""
+        properties = (self.kafka.path / "data" / "meta.properties").read_text()
+        cluster = properties.split("cluster.id=")[1].split()[0]
+        port = free_port()
+        extra = {
+            **SETTINGS,
+            "process.roles": "broker",
+            "listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        }
+        member = Member(2, cluster, self.controller_port, f"1@127.0.0.1:{self.controller_port}")
+        async with EmbeddedKafka(self.kafka.path.parent / "another", port=port, extra=extra, member=member) as another:
+            yield another
+        async with asyncio.timeout(30), admin(KafkaConnection(self.direct)) as client:
+            while len((await client.describe_cluster())["brokers"]) > 1:  # or new topics would be placed on it
+                await asyncio.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +89,7 @@ async def stricken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[St
         KafkaProxy(proxied, behind) as proxy,
         EmbeddedKafka(folder / "kafka", port=plain, extra=extra) as kafka,
     ):
-        yield Stricken(kafka, proxy, f"127.0.0.1:{proxied}", f"127.0.0.1:{tls}", authority)
+        yield Stricken(kafka, proxy, f"127.0.0.1:{proxied}", f"127.0.0.1:{tls}", authority, controller)
 
 
 @pytest.fixture

@@ -86,8 +86,8 @@ async def test_fault_05_zombie_that_comes_back(deployment: Deployment) -> None:
 
 
 TWO_FEEDS = "".join(
-    f"\n  - {{name: {name}, adapter: symology, system: {name}, source: {{type: files, url: drop/{name}, pattern: '*.csv',"
-    " ready_after_secs: 0, poll_interval_secs: 0.05}}"
+    f"\n  - {{name: {name}, adapter: symology, system: {name}, source: {{type: files, url: drop/{name},"
+    " pattern: '*.csv', ready_after_secs: 0, poll_interval_secs: 0.05}}"
     for name in ("one", "two")
 )
 
