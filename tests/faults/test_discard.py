@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import pytest
@@ -35,19 +35,21 @@ async def prepared(connection: KafkaConnection, name: str, topic: str, moment: s
     return producer
 
 
-def begun(producer: AIOKafkaProducer, topic: str, moment: str) -> Awaitable[Any] | None:
+def begun(producer: AIOKafkaProducer, topic: str, moment: str) -> "asyncio.Task[Any] | None":
     """Begin what the broker will not answer."""
+    work: Coroutine[Any, Any, Any]
     match moment:
         case "sending":
-            return producer.send_and_wait(topic, b"x", partition=0)
+            work = producer.send_and_wait(topic, b"x", partition=0)
         case "committing":
-            return producer.commit_transaction()
+            work = producer.commit_transaction()
         case "aborting":
-            return producer.abort_transaction()
+            work = producer.abort_transaction()
         case "starting":
-            return producer.start()
+            work = producer.start()
         case _:
             return None
+    return asyncio.create_task(work)
 
 
 @pytest.mark.parametrize("blow", ["SIGSTOP", "kill -9"])
@@ -68,7 +70,7 @@ async def test_core_07_discarding_is_quick_and_leaves_nothing(stricken: Stricken
     took: dict[str, float] = {}
     try:
         pending = {
-            moment: asyncio.ensure_future(work)
+            moment: work
             for moment, producer in producers.items()
             if (work := begun(producer, topic, moment)) is not None
         }
