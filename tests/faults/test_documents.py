@@ -111,7 +111,7 @@ async def test_fault_15_reject_topic_that_refuses(deployment: Deployment) -> Non
     write(drop(deployment) / "20310106_a.csv", [*wanted[:50], BAD, *wanted[50:]])
     worker = Worker(deployment.worker_settings())
     running = asyncio.create_task(worker.run())
-    await until(lambda: worker.shards[0].status.judged(0) == ("STUCK", "topic.message-size"))
+    await until(lambda: worker.shards[0].status.judged(0) == ("STUCK", "topic.refused"))
     assert await events(deployment.connection, deployment.organisation) == []
     assert await receipts(deployment) == []
     steps = await apply(deployment)
