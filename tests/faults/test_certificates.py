@@ -15,7 +15,7 @@ from backbone.testing.rows import events, faults, rows, write
 from backbone.worker import Worker
 from tests.faults.authority import Authority
 from tests.faults.conftest import Stricken
-from tests.faults.watching import until
+from tests.faults.watching import settled, until
 
 DAY = timedelta(days=1)
 
@@ -50,6 +50,7 @@ def test_what_is_no_certificate_is_said_so(tmp_path: Path, content: bytes) -> No
         assert caught.value.code == "broker.certificate-unusable"
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.xdist_group("stricken")
 async def test_fault_33_expired_certificate(stricken: Stricken, stricken_deployment: Deployment) -> None:
     """Nothing is lost while our certificate has expired, the status says so, and a renewed file is taken at once.
@@ -73,6 +74,7 @@ async def test_fault_33_expired_certificate(stricken: Stricken, stricken_deploym
     stricken.authority.issue("client", DAY)
     await until(lambda: status.documents == 1)
     assert status.stalled_code == ""
+    await settled(made)
     await stricken.kafka.kill()
     stricken.authority.issue("client", -DAY)
     await stricken.kafka.start()

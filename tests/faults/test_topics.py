@@ -109,12 +109,9 @@ async def test_fault_32_event_topic_made_anew_between_runs(deployment: Deploymen
     assert faults(await events(deployment.connection, deployment.organisation), SECOND) == []
 
 
-async def test_fault_32_topic_deleted_while_running(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a topic is missing the feed is stuck with that code, and nothing is taken for delivered.
-
-    A transaction is given up after two seconds instead of ten.
-    """
-    monkeypatch.setattr("backbone.kafka.producer.SEND_DEADLINE_SECS", 2.0)
+@pytest.mark.usefixtures("impatient")
+async def test_fault_32_topic_deleted_while_running(deployment: Deployment) -> None:
+    """While a topic is missing the feed is stuck with that code, and nothing is taken for delivered."""
     worker = Worker(deployment.worker_settings())
     running = asyncio.create_task(worker.run())
     await until(worker.shards[0].caught_up.is_set)

@@ -5,32 +5,16 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from aiokafka import TopicPartition
 
 from backbone.config import Deployment, load
-from backbone.kafka.readers import consumer, partition_counts
 from backbone.provisioning import apply
 from backbone.testing.kafka_proxy import END_TXN, Disturbance
 from backbone.testing.rows import events, faults, rows, write
 from backbone.worker import Worker
 from tests.faults.conftest import Stricken
-from tests.faults.watching import Processes, frozen, receipts, until
+from tests.faults.watching import Processes, frozen, receipts, unsettled, until
 
 SHORT_TRANSACTIONS = "--set=backbone.kafka.producer.TRANSACTION_TIMEOUT_MS=1000"
-
-
-async def unsettled(deployment: Deployment, topic: str) -> int:
-    """Return how many offsets of a topic readers do not get to see yet."""
-    places = [
-        TopicPartition(topic, number)
-        for number in range((await partition_counts(deployment.connection, [topic]))[topic])
-    ]
-    async with (
-        consumer(deployment.connection) as committed,
-        consumer(deployment.connection, committed=False) as uncommitted,
-    ):
-        ends, stable = await uncommitted.end_offsets(places), await committed.end_offsets(places)
-    return sum(ends[place] - stable[place] for place in places)
 
 
 async def test_fault_08_frozen_past_the_transaction_timeout(deployment: Deployment) -> None:

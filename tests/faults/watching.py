@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import orjson
+from aiokafka import TopicPartition
 
 from backbone.config import Deployment
-from backbone.kafka.readers import read_topics
+from backbone.kafka.readers import consumer, partition_counts, read_topics
 from backbone.receipts import Receipt
 from backbone.rejects import Reject
 
@@ -44,6 +45,31 @@ def resident_bytes(process_id: int) -> int:
     """Return how much memory a process has in use."""
     pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
     return pages * 4_096
+
+
+async def unsettled(deployment: Deployment, topic: str) -> int:
+    """Return how many offsets of a topic readers do not get to see yet."""
+    places = [
+        TopicPartition(topic, number)
+        for number in range((await partition_counts(deployment.connection, [topic]))[topic])
+    ]
+    async with (
+        consumer(deployment.connection) as committed,
+        consumer(deployment.connection, committed=False) as uncommitted,
+    ):
+        ends, stable = await uncommitted.end_offsets(places), await committed.end_offsets(places)
+    return sum(ends[place] - stable[place] for place in places)
+
+
+async def settled(deployment: Deployment) -> None:
+    """Wait until every transaction has ended for readers, too.
+
+    A broker of one node that is killed before that, and whose topics are seconds old, may leave one hanging for ever.
+    """
+    async with asyncio.timeout(30):
+        for topic in deployment.worker_settings().written_topics():
+            while await unsettled(deployment, topic):
+                await asyncio.sleep(0.05)
 
 
 class Processes:
