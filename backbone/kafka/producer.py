@@ -153,6 +153,7 @@ class TransactionalProducer:
         """Return why sending takes so long, where the broker has said so."""
         refusal = refusal_of(self._producer)
         return None if refusal is None else Reason(refusal.code, refusal.message, refusal.guidance)
+
     def _notice(self, sent: Sequence[Any]) -> None:
         """Raise MadeAnewError, before the commit, where a partition's offsets have gone back."""
         for at in sent:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from backbone import points, worker
+from backbone import points, watchdog, worker
 from backbone.config import load
 from backbone.logs import configure_logging
 from backbone.shard import Shard
@@ -79,7 +79,7 @@ def main() -> int:
         start, _, rate = chosen.clock.partition(",")
         clock(float(start), float(rate))
     if chosen.no_watchdog:
-        worker.STALLED_LOOP_SECS = 1e9  # type: ignore[misc]  # for this process only
+        watchdog.STALLED_LOOP_SECS = 1e9  # type: ignore[misc]  # for this process only
     configure_logging(json=True)
     return asyncio.run(worker.run_worker(load(chosen.config).worker_settings(once=chosen.once)))
 
