@@ -16,7 +16,7 @@ from backbone.testing.kafka_proxy import PRODUCE, Disturbance
 from backbone.testing.rows import events, faults, rows, write
 from backbone.worker import Worker
 from tests.faults.conftest import Stricken
-from tests.faults.watching import Processes, receipts, resident_bytes, settled, until
+from tests.faults.watching import Processes, receipts, resident_bytes, settled, shown, until
 
 FEED = (
     "\n  - {name: hw, adapter: symology, source: {type: files, url: drop, pattern: '*.csv', ready_after_secs: 0,"
@@ -112,7 +112,7 @@ async def test_fault_10_full_broker_disk(stricken: Stricken, deploy: Callable[..
     resource.prlimit(stricken.kafka.process_id, resource.RLIMIT_FSIZE, (FULL_DISK_BYTES, FULL_DISK_BYTES))
     write(drop / "20310107_a.csv", wanted[100:])
     content = (drop / "20310107_a.csv").read_bytes()
-    await until(lambda: status.judged(0)[0] == "STUCK", secs=60)
+    await until(lambda: shown(worker)[0] == "STUCK", secs=60)
     assert (drop / "20310107_a.csv").read_bytes() == content
     assert status.documents == 1
     await stricken.kafka.kill()
@@ -147,7 +147,7 @@ async def test_fault_10_too_few_replicas_in_sync(stricken: Stricken, deploy: Cal
         await settled(deployment)
         await other.kill()
         write(drop / "20310107_a.csv", wanted[1_000:])
-        await until(lambda: status.judged(0)[0] == "STUCK", secs=60)
+        await until(lambda: shown(worker)[0] == "STUCK", secs=60)
         assert status.documents == 1
         assert (drop / "20310107_a.csv").exists()
         await other.start()
@@ -181,7 +181,7 @@ async def test_core_09_broker_stands_still_for_forty_seconds_during_a_commit(
         write(stricken_deployment.path.parent / "drop" / "20310106_a.csv", wanted)
         await asyncio.wait_for(silent.wait(), 40)
         began = loop.time()
-        await until(lambda: status.judged(0)[0] == "STUCK", secs=20)
+        await until(lambda: shown(worker)[0] == "STUCK", secs=20)
         assert loop.time() - began < 15, "the commit was waited for longer than its deadline"
         await until(lambda: loop.time() - began > 40, secs=60)
     finally:

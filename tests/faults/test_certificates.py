@@ -15,7 +15,7 @@ from backbone.testing.rows import events, faults, rows, write
 from backbone.worker import Worker
 from tests.faults.authority import Authority
 from tests.faults.conftest import Stricken
-from tests.faults.watching import settled, until
+from tests.faults.watching import settled, shown, until
 
 DAY = timedelta(days=1)
 
@@ -70,7 +70,7 @@ async def test_fault_33_expired_certificate(stricken: Stricken, stricken_deploym
     worker = Worker(deployment.worker_settings())
     status = worker.shards[0].status
     running = asyncio.create_task(worker.run())
-    await until(lambda: status.stalled_code == "broker.certificate-expired")
+    await until(lambda: shown(worker) == ("STUCK", "broker.certificate-expired"))
     stricken.authority.issue("client", DAY)
     await until(lambda: status.documents == 1)
     assert status.stalled_code == ""
@@ -79,7 +79,7 @@ async def test_fault_33_expired_certificate(stricken: Stricken, stricken_deploym
     stricken.authority.issue("client", -DAY)
     await stricken.kafka.start()
     write(deployment.path.parent / "drop" / "20310107_a.csv", wanted[100:])
-    await until(lambda: status.stalled_code == "broker.certificate-expired", secs=60)
+    await until(lambda: shown(worker) == ("STUCK", "broker.certificate-expired"), secs=60)
     assert status.documents == 1
     stricken.authority.issue("client", DAY)
     await until(lambda: status.documents == 2, secs=60)

@@ -18,7 +18,7 @@ from backbone.provisioning import apply, ensure_fit_to_run
 from backbone.testing.rows import HEADER, events, faults, rows, write
 from backbone.topics import LEAST_MESSAGE_BYTES, TopicsRefusedError
 from backbone.worker import Worker, run_worker
-from tests.faults.watching import ROOT, receipts, rejects, until
+from tests.faults.watching import ROOT, receipts, rejects, shown, until
 
 BAD = "31/02/2031 09:00,06/01/2031,799000,RECORDED,,NI2,N3,RSW,RES,1\n"
 INJECTED = '=HYPERLINK("http://example.org","x")+cmd|\' /C calc\'!A0'
@@ -111,7 +111,7 @@ async def test_fault_15_reject_topic_that_refuses(deployment: Deployment) -> Non
     write(drop(deployment) / "20310106_a.csv", [*wanted[:50], BAD, *wanted[50:]])
     worker = Worker(deployment.worker_settings())
     running = asyncio.create_task(worker.run())
-    await until(lambda: worker.shards[0].status.judged(0) == ("STUCK", "topic.refused"))
+    await until(lambda: shown(worker) == ("STUCK", "topic.refused"))
     assert await events(deployment.connection, deployment.organisation) == []
     assert await receipts(deployment) == []
     steps = await apply(deployment)

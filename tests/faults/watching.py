@@ -14,6 +14,7 @@ from backbone.config import Deployment
 from backbone.kafka.readers import consumer, partition_counts, read_topics
 from backbone.receipts import Receipt
 from backbone.rejects import Reject
+from backbone.worker import Worker
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -23,6 +24,12 @@ async def until(condition: Callable[[], bool], *, secs: float = 30) -> None:
     async with asyncio.timeout(secs):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def shown(worker: Worker) -> tuple[str, str]:
+    """Return state and code of a worker's first feed, as it tells them to the outside."""
+    verdict = worker.reporter.look()[0].verdict
+    return verdict.state, verdict.code
 
 
 async def receipts(deployment: Deployment) -> list[Receipt]:

@@ -50,7 +50,8 @@ VERSIONS: Final[Mapping[int, tuple[int, int]]] = {
 """What is understood, as a broker says it when it is asked for its versions."""
 NAMES: Final[Mapping[int, str]] = {
     PRODUCE: "produce", FETCH: "fetch", LIST_OFFSETS: "list-offsets", METADATA: "metadata",
-    OFFSET_COMMIT: "offset-commit", OFFSET_FETCH: "offset-fetch", JOIN_GROUP: "join-group", HEARTBEAT: "heartbeat", LEAVE_GROUP: "leave-group",
+    OFFSET_COMMIT: "offset-commit", OFFSET_FETCH: "offset-fetch",
+    JOIN_GROUP: "join-group", HEARTBEAT: "heartbeat", LEAVE_GROUP: "leave-group",
     SYNC_GROUP: "sync-group", INIT_PRODUCER_ID: "init-producer-id", ADD_PARTITIONS_TO_TXN: "add-partitions",
     END_TXN: "end-txn",
 }  # fmt: skip
