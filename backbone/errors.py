@@ -11,7 +11,8 @@
     │   └─ OversizeError       larger than a record or an event may be
     ├─ DocumentError           hold this document as a whole and go on with the next
     └─ FatalError              stop this feed only; nothing is acknowledged; alert
-        └─ FencedError         another process owns our transactional id
+        ├─ FencedError         another process owns our transactional id
+        └─ MadeAnewError       a topic that was written to is another one now
 
 ``code`` is bounded text, one dotted area and then kebab case (``record.unmapped-code``): it is a metric label and
 the anchor of an entry in ``docs/operations.md``. Messages name fields and places, never the value of a field.
@@ -121,6 +122,19 @@ class FencedError(FatalError):
     """Say that another process has taken over our transactional id."""
 
     default_code = "feed.fenced"
+
+
+class MadeAnewError(FatalError):
+    """Say that a topic was deleted and made anew: what was written to it is gone."""
+
+    default_code = "topic.made-anew"
+
+    def __init__(self, topic: str) -> None:
+        """Name the topic."""
+        super().__init__(
+            f"{topic} is not the topic that was written to before: it was deleted and made anew",
+            guidance="see the runbook: nothing more is published until somebody decides",
+        )
 
 
 EXIT_FATAL: Final = 5

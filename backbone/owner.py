@@ -51,7 +51,7 @@ class Owner:
     ) -> None:
         """Work until stopped or cancelled, or until ``gives_up`` says of an error that there is no going on.
 
-        ``opening`` starts the producer it is given, and reads what was committed only then.
+        ``opening`` is given a producer that is started: whoever reads what was committed has fenced the others before.
         """
         backoff = BACKOFF_FIRST_SECS
         while not self.stopping.is_set():
@@ -83,7 +83,7 @@ class Owner:
             return
         producer = self.producer(self.transactional_id)
         try:
-            opened = await self._unless_stopped(opening(producer))
+            opened = await self._unless_stopped(_fenced(producer, opening))
             if opened is not None:
                 await working(opened)
         finally:
@@ -121,3 +121,9 @@ class Owner:
             code="feed.ids-in-use",
             guidance="another deployment uses the same organisation and names: stop one of them",
         )
+
+
+async def _fenced(producer: Producer, opening: Callable[[Producer], Coroutine[Any, Any, Opened]]) -> Opened:
+    """Start a producer, which fences everybody before, and open only then."""
+    await producer.start()
+    return await opening(producer)

@@ -57,10 +57,12 @@ class Session:
         reject_retention_days: int = 30,
         tally: Tally | None = None,
         committed: Callable[[], None] = lambda: None,
+        first: Sequence[Message] = (),
     ) -> None:
         """Take a started producer and a loaded state; ``stale`` asks for the state to be read again.
 
-        ``committed`` is called after every transaction, and what it brought is added to ``tally``.
+        ``committed`` is called after every transaction, and what it brought is added to ``tally``. ``first`` are
+        records of the state that go into the first transaction.
         """
         self.feed = feed
         self.state = state
@@ -73,6 +75,7 @@ class Session:
         self._worker = worker
         self._reject_retention_days = reject_retention_days
         self._committed = committed
+        self._first = first
 
     @property
     def ordinal(self) -> int:
@@ -97,7 +100,8 @@ class Session:
         """
         feed, state, now = self.feed, self.state, self.now()
         gathered: dict[tuple[str, int], list[bytes]] = {} if batch is None else dict(batch.messages)
-        written: list[Message] = list(also)
+        written: list[Message] = [*self._first, *also]
+        self._first = ()
         if batch is not None:
             for reject in batch.rejects:
                 message = rejects.message_of(reject, source=feed.origin.source, traceparent=traceparent)

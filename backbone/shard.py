@@ -4,7 +4,7 @@ The order is that of ``docs/adr/0002-exactly-once.md`` and every step of it matt
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from backbone.feed import Feed
 from backbone.kafka.partitioning import CachedPartitioner
 from backbone.moments import epoch_ms
 from backbone.owner import Owner
+from backbone.packed import Message
 from backbone.redrive import redrive, wanted
 from backbone.rejects import Reject
 from backbone.session import Producer, Session
@@ -49,6 +50,14 @@ class Broker(Protocol):
 
     async def partition_counts(self) -> dict[str, int]:
         """Return the number of partitions of every topic that is written to."""
+        ...
+
+    async def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the ids of topics; raises MadeAnewError for one that is another than it was."""
+        ...
+
+    async def last_ordinal(self, shard: str, *, everything: bool) -> int:
+        """Return the number of the last document that a shard has a receipt of, or -1."""
         ...
 
     async def read_rejects(self, ids: frozenset[str], since_ms: int) -> dict[str, Reject]:
@@ -144,19 +153,19 @@ class Shard:
         await self._owner.run(opening, self._work, self._gives_up)
 
     async def _open(self, producer: Producer, barrier: Barrier) -> Session:
-        """Fence, then read: never the other way round."""
-        await producer.start()
+        """Read the state, now that whoever owned the shard before is fenced."""
         await barrier.pass_through(self.key)
         points.reached("state.loading")
         state = ShardState(self.key, self._setup.seen_capacity)
         await self._broker.read_state(self.state_partition, state.apply)
         state.loaded()
         points.reached("state.loaded")
+        first = await self._recognise(state)
         partitioner = CachedPartitioner(await self._broker.partition_counts())
         session = Session(
             self._setup, state, producer, partitioner, self.state_partition,
             worker=self._worker, now=self._now, reject_retention_days=self.feed.reject_retention_days,
-            tally=self.tally, committed=self._progressed,
+            tally=self.tally, committed=self._progressed, first=first,
         )  # fmt: skip
         self.status.knows(state)
         self.status.running(epoch_ms(self._now()))
@@ -165,6 +174,22 @@ class Shard:
             await self.feed.source.finish(fingerprint, outcome)
         self._log.info("shard.opened", generation=state.checkpoint.generation, ordinal=state.checkpoint.ordinal)
         return session
+
+    async def _recognise(self, state: ShardState) -> Sequence[Message]:
+        """Make sure that topics are those of before and the state is not older than the receipts.
+
+        Returns records that note new topics. Raises FatalError: going on would publish again what was published.
+        """
+        names = self._setup.topics
+        ids = await self._broker.topic_ids((names.state, names.receipts, names.rejects, *self._setup.event_topics))
+        del ids[names.state]  # it is noted by whoever runs, as a new state knows nothing of the old one
+        checkpoint = state.checkpoint
+        last = await self._broker.last_ordinal(self.key, everything=checkpoint.generation == 0)
+        if last >= checkpoint.ordinal:
+            message = f"receipts tell of {last + 1:,} documents, and the state of {checkpoint.ordinal:,}: it was lost"
+            guidance = "see the runbook: starting from nothing would publish everything again"
+            raise FatalError(message, code="state.lost", guidance=guidance)
+        return state.recognise(ids)
 
     async def _work(self, session: Session) -> None:
         """Take documents and commands in turn until stopped or until the state has to be read again."""

@@ -8,19 +8,20 @@ The state topic is compacted; every value is JSON with its version ``v``. Keys, 
     file/<shard>/<digest>      the same by path, size and time, so that a file left in place is not read again
     seen/<shard>/<slot>        a segment of the seen-window
     rej/<shard>/<id>           a reject that is not settled
+    topics/<shard>             the ids of the topics that were written to, so that one made anew is noticed
 
 A newer version than this program knows is refused: an older worker must not go on from what it does not understand.
 """
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from backbone.errors import FatalError
+from backbone.errors import FatalError, MadeAnewError
 from backbone.packed import Message
 from backbone.receipts import Counts
 from backbone.rejects import Reject, ordinal_of, short_id
@@ -109,6 +110,7 @@ class ShardState:
     ended: list[tuple[int, Fingerprint, str]] = field(default_factory=list)
     rejects: dict[str, RejectEntry] = field(default_factory=dict)
     segments: dict[str, tuple[int, str]] = field(default_factory=dict)
+    topics: dict[str, str] = field(default_factory=dict)
     window: SeenWindow = field(init=False)
     log: SegmentLog = field(init=False)
 
@@ -145,6 +147,8 @@ class ShardState:
             case "rej":
                 shared = {key: sys.intern(content["entry"][key]) for key in ("code", "document", "sha256")}
                 self.rejects[name] = RejectEntry(**{**content["entry"], **shared, "id": name})
+            case "topics":
+                self.topics = content["ids"]
 
     def _forget(self, kind: str, name: str) -> None:
         match kind:
@@ -158,6 +162,8 @@ class ShardState:
                 self.segments.pop(name, None)
             case "rej":
                 self.rejects.pop(name, None)
+            case "topics":
+                self.topics = {}
 
     def loaded(self) -> None:
         """Build the seen-window once everything has been folded; the stored segments are then let go."""
@@ -205,6 +211,19 @@ class ShardState:
         """Return the short ids of unsettled rejects with the hash of their case."""
         return {short_id(entry.id): entry.case_hash for entry in self.rejects.values()}
 
+    def recognise(self, ids: Mapping[str, str]) -> list[Message]:
+        """Compare topics with those that were written to before; return the record that notes new ones.
+
+        Raises MadeAnewError for a topic with another id.
+        """
+        for name, known in self.topics.items():
+            if ids.get(name, known) != known:
+                raise MadeAnewError(name)
+        if ids.items() <= self.topics.items():
+            return []
+        self.topics = {**self.topics, **ids}
+        return [_record(f"topics/{self.shard}", {"ids": self.topics})]
+
     def write_checkpoint(self, checkpoint: Checkpoint) -> Message:
         """Set the checkpoint and return its record."""
         self.checkpoint = checkpoint
@@ -235,6 +254,24 @@ class ShardState:
         for kind, name in keys:
             self._forget(kind, name)
         return [tombstone(f"{kind}/{self.shard}/{name}") for kind, name in keys]
+
+    def forget_topics(self) -> list[Message]:
+        """Forget which topics were written to, so that those there are now are taken for them."""
+        self.topics = {}
+        return [tombstone(f"topics/{self.shard}")]
+
+    def forget_everything(self, ordinal: int, writer: str) -> list[Message]:
+        """Forget every document, reject and identity; to be called before ``loaded``.
+
+        The count of documents goes on, from ``ordinal`` at least: receipts and sequences are numbered by it.
+        """
+        names: dict[str, Iterable[str]] = {
+            "doc": self.ledger, "file": self.files, "seen": self.segments, "rej": self.rejects,
+        }  # fmt: skip
+        keys = [f"{kind}/{self.shard}/{name}" for kind, known in names.items() for name in known]
+        before = self.checkpoint
+        fresh = Checkpoint(before.generation + 1, max(before.ordinal, ordinal), writer, control=before.control)
+        return [*map(tombstone, keys), *self.forget_topics(), self.write_checkpoint(fresh)]
 
     def write_seen(self, hashes: list[int]) -> list[Message]:
         """Append hashes that are in the window already to its stored segments."""

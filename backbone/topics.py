@@ -21,6 +21,9 @@ COMPACTED: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """State: only the newest record of each key counts, and a start must not read long."""
 
+LEAST_MESSAGE_BYTES: Final = 1_048_588
+"""Kafka's own default for the largest batch; our largest message fits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -37,7 +40,11 @@ class Step:
 def wanted_topics(deployment: Deployment) -> tuple[TopicSpec, ...]:
     """Return every topic that the deployment writes to."""
     kafka, topics, names = deployment.model.kafka, deployment.model.topics, deployment.topics
-    safe = {"min.insync.replicas": str(kafka.min_insync_replicas), "unclean.leader.election.enable": "false"}
+    safe = {
+        "min.insync.replicas": str(kafka.min_insync_replicas), "unclean.leader.election.enable": "false",
+        # retention goes by the broker's clock: a worker whose clock is years behind must not have its events deleted
+        "message.timestamp.type": "LogAppendTime",
+    }  # fmt: skip
 
     def spec(name: str, partitions: int, settings: Mapping[str, str]) -> TopicSpec:
         return TopicSpec(name, partitions, kafka.replication_factor, {**safe, **settings})
@@ -88,6 +95,8 @@ def _differences(spec: TopicSpec, found: TopicSpec) -> list[Step]:
         for name, value in spec.settings.items()
         if name != "cleanup.policy" and found.settings.get(name) != value
     }
+    if int(found.settings.get("max.message.bytes", LEAST_MESSAGE_BYTES)) < LEAST_MESSAGE_BYTES:
+        changed["max.message.bytes"] = str(LEAST_MESSAGE_BYTES)
     if changed:
         detail = ", ".join(f"{name}: {found.settings.get(name)} to {value}" for name, value in changed.items())
         steps.append(Step("change", spec.name, detail, settings=changed))
@@ -120,6 +129,8 @@ def _losing(step: Step, found: TopicSpec) -> list[Step]:
         losing.append(Step("refuse", step.topic, "drops records above a size", code="topic.retention-bytes"))
     if "unclean.leader.election.enable" in step.settings:
         losing.append(Step("refuse", step.topic, "may elect unclean leaders", code="topic.unclean-election"))
+    if "max.message.bytes" in step.settings:
+        losing.append(Step("refuse", step.topic, "takes small messages only", code="topic.message-size"))
     replicas = step.settings.get("min.insync.replicas")
     if replicas is not None and int(found.settings.get("min.insync.replicas", "1")) < int(replicas):
         losing.append(Step("refuse", step.topic, "has min.insync.replicas too low", code="topic.min-insync-too-low"))

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -45,10 +46,15 @@ class Watchdog:
     def _watch(self) -> None:
         assert self._loop is not None
         alive = os.environ.get(ALIVE_FILE)
+        looked = time.monotonic()
         while not self._ended.wait(1.0):
+            if time.monotonic() - looked > STALLED_LOOP_SECS:
+                self.beat()  # the whole process stood still, and with it the loop: that is no fault of a feed
+            looked = time.monotonic()
             self._loop.call_soon_threadsafe(self.beat)
             if alive and time.monotonic() - self._beat < STALLED_LOOP_SECS:
-                Path(alive).touch()
+                with suppress(OSError):  # a full disk; whoever looks at the file sees it grow old
+                    Path(alive).touch()
             if time.monotonic() - self._beat > STALLED_LOOP_SECS + 1.0:
                 log.critical("worker.hung", code="worker.hung", feeds=self._busy_with())
                 os._exit(EXIT_HUNG)

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -217,6 +218,8 @@ class Worker:
     async def _hold_lease(self) -> None:
         """Be a member of the group for ever; a membership that broke is begun anew."""
         weights = weights_of(self.shards)
+        with suppress(BackboneError):  # which topics there are is noted early, so that one made anew is noticed
+            await self._broker.topic_ids(self._settings.written_topics())
         failures, said = 0, ""
         while True:
             self._lease = Lease(

@@ -29,6 +29,7 @@ COMMANDS: Final = (
     ("receipts", "backbone.cli.receipts:app", "List and verify what happened to every document."),
     ("rejects", "backbone.cli.rejects:app", "List, show, repair and re-drive records that were set aside."),
     ("documents", "backbone.cli.documents:app", "List, release and discard documents that are held."),
+    ("checkpoint", "backbone.cli.checkpoint:app", "What feeds remember: look, begin from nothing, retire a feed."),
     ("subscribe", "backbone.cli.subscribe:subscribe", "Follow topics and print their events."),
     ("subscriber", "backbone.cli.subscriber:app", "Prepare subscribers and move where they read."),
     ("dead", "backbone.cli.dead:app", "Events that a subscriber could not handle: look, have them tried again."),

@@ -76,6 +76,8 @@ async def check(*, config: Config = HERE, connect: bool = False, json: bool = Fa
     json
         One JSON object a problem.
     """
+    from backbone.contracts.fit import ensure_as_released  # noqa: PLC0415 - comparing schemas takes time to load
+
     try:
         deployment = load(config)
     except InvalidDeploymentError as error:
@@ -86,6 +88,7 @@ async def check(*, config: Config = HERE, connect: bool = False, json: bool = Fa
                 }})  # fmt: skip
             return 2
         raise
+    ensure_as_released(event for feed in deployment.feeds for event in feed.adapter.emits)
     folders = []
     for feed in deployment.feeds:
         folder = feed.model.source.folder(deployment.path.parent)

@@ -42,6 +42,7 @@ async def run(
     log_json
         JSON log lines; by default when standard error is no terminal.
     """
+    from backbone.contracts.fit import ensure_as_released  # noqa: PLC0415
     from backbone.processes import Processes, Supervised  # noqa: PLC0415
     from backbone.provisioning import ensure_fit_to_run  # noqa: PLC0415 - the clients are loaded when they are needed
     from backbone.stopping import end_process  # noqa: PLC0415
@@ -54,6 +55,7 @@ async def run(
     if process is not None and process not in named:
         message = f"no feed names the process {process!r}"
         raise ConfigurationError(message, code="config.no-process", guidance=did_you_mean(process, list(named)))
+    ensure_as_released(event for feed in deployment.feeds for event in feed.adapter.emits)
     settings = replace(
         deployment.worker_settings(once=once), http=http, process=process, fit=lambda: ensure_fit_to_run(deployment),
         supervised=Supervised.from_environment(),

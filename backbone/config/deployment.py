@@ -26,6 +26,7 @@ from backbone.sources.files import FilesSource
 from backbone.sources.filesystem import LocalFolder
 from backbone.sources.unpack import Spool
 from backbone.worker_settings import WorkerSettings
+from schemas.families import event_class as known_event
 
 BUILT_IN: Final = "adapters:ADAPTERS"
 _REFERENCE: Final = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
@@ -260,6 +261,11 @@ class _Loader:
         if feed.on_reject == "hold_case" and adapter.identity.case is None:
             at = ("feeds", index, "on_reject")
             self.problem(at, "config.no-case", f"adapter {adapter.name} cannot tell cases, so none can be held")
+        for event in adapter.emits:
+            if known_event(event.event_type) is not event:
+                message = f"{event.__name__} of {adapter.name} is no event of the vocabulary"
+                remedy = "import it from schemas.<family>.v<major>; `backbone catalogue build` shows what there is"
+                self.problem(("feeds", index, "adapter"), "config.unknown-event", message, remedy)
         hidden = sorted(event_class.__name__ for event_class in adapter.emits if event_class.personal_case_ref)
         if hidden and speaker.case_secret is None:
             message = f"{', '.join(hidden)} of {adapter.name} have personal case references: a secret must hide them"

@@ -22,15 +22,25 @@ class EncodingChoice:
         self._declared = tuple(encodings)
         self._left = [(name, codecs.getincrementaldecoder(name)("strict")) for name in encodings]
         self._split = False
+        self._fed_bytes = 0
 
     def feed(self, block: bytes, *, final: bool = False) -> None:
         """Take the next block; raises DocumentError ``document.undecodable`` when no encoding is left."""
+        begin, self._fed_bytes = self._fed_bytes, self._fed_bytes + len(block)
         if block.isascii() and not self._split:
             return  # every declared encoding says the same of it, and a look is fifty times cheaper than decoding
-        self._left = [(name, decoder) for name, decoder in self._left if _decodes(decoder, block, final=final)]
+        left, wrong = [], 0
+        for name, decoder in self._left:
+            at = _undecodable(decoder, block, final=final)
+            if at is None:
+                left.append((name, decoder))
+            else:
+                skipped = len(without_bom(block)[0]) - len(block) if begin == 0 and name == "utf-8-sig" else 0
+                wrong = max(wrong, begin + at - skipped)
+        self._left = left
         self._split = any(decoder.getstate()[0] for _, decoder in self._left)
         if not self._left:
-            message = f"the document is not encoded as {' or '.join(self._declared)}"
+            message = f"the document is not encoded as {' or '.join(self._declared)}: see byte {wrong:,}"
             guidance = "declare the extract's encoding with the feed's `encodings`"
             raise DocumentError(message, code="document.undecodable", guidance=guidance)
 
@@ -40,12 +50,14 @@ class EncodingChoice:
         return self._left[0][0]
 
 
-def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool) -> bool:
+def _undecodable(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool) -> int | None:
+    """Return at which byte of the block decoding fails, or None where it does not."""
+    pending = len(decoder.getstate()[0])
     try:
         decoder.decode(block, final)
-    except UnicodeDecodeError:
-        return False
-    return True
+    except UnicodeDecodeError as error:
+        return error.start - pending
+    return None
 
 
 def extends_ascii(encoding: str) -> bool:

@@ -1,21 +1,26 @@
 """The real Kafka behind a worker: what shards, status and control need, over one connection."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
+import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from backbone.errors import BackboneError, UnreachableError
+from backbone.errors import BackboneError, MadeAnewError, TransientError, UnreachableError
 from backbone.feed import ServiceTopics
 from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.partitioning import partition_of
 from backbone.kafka.producer import UNREACHABLE, TransactionalProducer, classified, refusal_of
 from backbone.kafka.readers import From, TopicRecord, partition_counts, read_state, read_topics
+from backbone.kafka.topic_ids import topic_ids
 from backbone.packed import Message
 from backbone.rejects import Reject
+
+RECENT_RECEIPTS: Final = 5_000
 
 
 class KafkaBroker:
@@ -27,6 +32,10 @@ class KafkaBroker:
         self._topics = topics
         self._written = tuple(written)
         self._counts: dict[str, int] = {}
+        self._ids: dict[str, str] = {}
+        self._ordinals: dict[str, int] = {}
+        self._all_receipts = False
+        self._reading_receipts = asyncio.Lock()
 
     def producer(self, transactional_id: str) -> TransactionalProducer:
         """Return a producer that is not started."""
@@ -42,16 +51,51 @@ class KafkaBroker:
             self._counts = await partition_counts(self._connection, self._written)
         return self._counts
 
+    async def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the ids of topics that are written to.
+
+        Raises TransientError ``topic.missing``, and MadeAnewError for one that is another than when we first looked.
+        """
+        ids = await topic_ids(self._connection, names)
+        missing = [name for name in names if name not in ids]
+        if missing:
+            message = f"topics are missing: {', '.join(missing)}"
+            raise TransientError(message, code="topic.missing", guidance="run `backbone topics apply`")
+        for name, found in ids.items():
+            if self._ids.setdefault(name, found) != found:
+                raise MadeAnewError(name)
+        return ids
+
+    async def last_ordinal(self, shard: str, *, everything: bool) -> int:
+        """Return the number of the last document that a shard ended, by its newest receipt, or -1 without one.
+
+        Receipts are read once a process: the newest few thousand, or ``everything`` for a shard that has no state.
+        What is known may be older than the truth, never newer.
+        """
+        async with self._reading_receipts:
+            if not self._ordinals or (everything and not self._all_receipts):
+                last = None if everything else RECENT_RECEIPTS
+                self._ordinals = {"": -1}
+                async for record in read_topics(self._connection, [self._topics.receipts], last=last):
+                    self._ordinals[(record.key or b"").decode()] = orjson.loads(record.value or b"{}")["ordinal"]
+                self._all_receipts = everything
+        return self._ordinals.get(shard, -1)
+
     async def read_rejects(self, ids: frozenset[str], since_ms: int) -> dict[str, Reject]:
         """Return the newest record, reject or repair, of each id.
 
         All that is committed by now counts: a command that overlooked a reject would have been obeyed all the same.
+        ``since_ms`` is by the clock of a worker. Where that was ahead of the broker's, everything is read.
         """
         found: dict[str, Reject] = {}
-        async for record in read_topics(self._connection, [self._topics.rejects], begin=since_ms, whole=True):
-            key = (record.key or b"").decode()
-            if key in ids and record.value is not None:
-                found[key] = Reject.model_validate_json(record.value)
+        begins: tuple[From, ...] = (since_ms, "earliest")
+        for begin in begins:
+            async for record in read_topics(self._connection, [self._topics.rejects], begin=begin, whole=True):
+                key = (record.key or b"").decode()
+                if key in ids and record.value is not None:
+                    found[key] = Reject.model_validate_json(record.value)
+            if ids <= found.keys():
+                break
         return found
 
     def follow(

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from ssl import SSLContext, create_default_context
+from ssl import SSLContext
 from typing import Any, Literal, TypeVar
 
+from backbone.kafka.certificates import client_context
 from backbone.secret import Secret
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -33,13 +34,10 @@ class KafkaConnection:
         return "" if self.certificate_file is None else f"the certificate {self.certificate_file.name}"
 
     def ssl_context(self) -> SSLContext | None:
-        """Return a verifying context where the protocol asks for TLS."""
+        """Return a verifying context where the protocol asks for TLS; raises UnreachableError."""
         if self.security_protocol not in {"SSL", "SASL_SSL"}:
             return None
-        context = create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
-        if self.certificate_file is not None:
-            context.load_cert_chain(self.certificate_file, self.key_file)
-        return context
+        return client_context(self.ca_file, self.certificate_file, self.key_file)
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments that every aiokafka client takes."""

@@ -144,6 +144,8 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
             await client.start()
             while self._failure is None:
                 await client.getmany(timeout_ms=POLL_MS)  # nothing comes, as all is paused; errors surface here
+                if client._coordinator.coordinator_id is None:
+                    self._connection.ssl_context()  # raises where our certificate is why nobody answers
             raise self._failure
         except (KafkaError, AssertionError, asyncio.CancelledError) as error:
             problem = await explained(error, self._connection)

@@ -31,7 +31,7 @@ from aiokafka.errors import (
 
 from backbone import points
 from backbone.cancellation import asked_to_end
-from backbone.errors import BackboneError, FatalError, FencedError, TransientError, UnreachableError
+from backbone.errors import BackboneError, FatalError, FencedError, MadeAnewError, TransientError, UnreachableError
 from backbone.kafka import guards
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.record_batch import RECORD_FRAME_BYTES, RecordBatch
@@ -72,6 +72,7 @@ class TransactionalProducer:
         self._largest_bytes = largest_bytes
         self.transactional_id = transactional_id
         self._principal = connection.principal
+        self._last_offsets: dict[tuple[str, int], int] = {}
         self._producer = connection.attached(
             AIOKafkaProducer(
                 **connection.options(),
@@ -134,7 +135,7 @@ class TransactionalProducer:
                         futures.append(future)
                     points.reached("transaction.batch-sent")
                 try:
-                    await asyncio.gather(*futures)
+                    self._notice(await asyncio.gather(*futures))
                 finally:
                     futures.clear()  # or an error holds this frame, the frame its future, and the future the error
         points.reached("transaction.all-sent")
@@ -156,6 +157,14 @@ class TransactionalProducer:
         """Return why sending takes so long, where the broker has said so."""
         refusal = refusal_of(self._producer)
         return None if refusal is None else Reason(refusal.code, refusal.message, refusal.guidance)
+
+    def _notice(self, sent: Sequence[Any]) -> None:
+        """Raise MadeAnewError, before the commit, where a partition's offsets have gone back."""
+        for at in sent:
+            place = (at.topic, at.partition)
+            if 0 <= at.offset <= self._last_offsets.get(place, -1):
+                raise MadeAnewError(at.topic)
+            self._last_offsets[place] = at.offset
 
     async def discard(self) -> None:
         """End in at most a few seconds, whatever state the broker is in; safe to call twice."""

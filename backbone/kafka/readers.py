@@ -179,11 +179,12 @@ async def read_topics(
     topics: Sequence[str],
     *,
     begin: From = "earliest",
+    last: int | None = None,
     follow: bool = False,
     whole: bool = False,
     attached: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[TopicRecord]:
-    """Yield the committed records of topics, in order within a partition.
+    """Yield the committed records of topics, in order within a partition; of each only about the ``last`` so many.
 
     Ends where the topics end now, or goes on for ever with ``follow``. Topics that do not exist are passed over;
     ``attached`` is called when some do, before their first record. What was committed a moment ago may still lie behind
@@ -205,6 +206,10 @@ async def read_topics(
         ends: Mapping[Any, int] = {}
         if not follow:
             ends = await _high_watermarks(connection, places) if whole else await client.end_offsets(places)
+        if last is not None:
+            begins = await client.beginning_offsets(places)
+            for place, end in ends.items():
+                client.seek(place, max(begins[place], end - last))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + STATE_READ_DEADLINE_SECS
         while follow or places:

@@ -5,7 +5,7 @@ are; only aiokafka's network client is another one. Simulations use it; see ``do
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -17,7 +17,7 @@ from aiokafka.errors import (
     RequestTimedOutError,
     UnknownTopicOrPartitionError,
 )
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import BrokerMetadata, TopicPartition
 
 from backbone.kafka.connection import KafkaConnection
 
@@ -37,6 +37,11 @@ class Wire(Protocol):
     @property
     def topics(self) -> Mapping[str, int]:
         """Return all topics with their numbers of partitions."""
+        ...
+
+    @property
+    def nodes(self) -> Sequence[int]:
+        """Return all nodes, those that are down as well."""
         ...
 
     def leader(self, topic: str, partition: int) -> int:
@@ -84,6 +89,10 @@ class SocketlessCluster:
     def leader_for_partition(self, place: TopicPartition) -> int | None:
         """Return the leading node."""
         return self._wire.leader(place.topic, place.partition)
+
+    def brokers(self) -> list[BrokerMetadata]:
+        """Return all brokers."""
+        return [BrokerMetadata(node, "", 0, None) for node in self._wire.nodes]
 
     def add_listener(self, listener: Callable[..., object]) -> None:
         """Do nothing: the cluster does not change."""

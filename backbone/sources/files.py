@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from backbone.errors import ConfigurationError, DocumentError
+from backbone.errors import ConfigurationError, DocumentError, TransientError
 from backbone.sources.filesystem import FileEntry, FileSystem, LocalFolder
 from backbone.sources.manifest import Manifests, Named
 from backbone.sources.ready import Readiness
@@ -91,13 +91,18 @@ class FilesSource:
         spool: Spool,
         *,
         clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Take the settings and the filesystem; ``clock`` gives seconds since 1970."""
+        """Take the settings and the filesystem.
+
+        ``clock`` gives seconds since 1970; ``elapsed`` those of a clock that is never set, by default the event loop's.
+        """
         self._settings = settings
         self._files = files
         self._spool = spool
         self._clock = clock
+        self._elapsed = elapsed or (lambda: asyncio.get_running_loop().time())
         self._sleep = sleep
         self._readiness = Readiness(settings.ready_after_secs, settings.ready_marker)
         self._manifest_readiness = Readiness(settings.ready_after_secs, None)
@@ -131,10 +136,10 @@ class FilesSource:
 
     async def _look_at_manifests(self, listing: Sequence[FileEntry]) -> None:
         if self._manifests is not None:
-            now = self._clock()
+            elapsed, now = self._elapsed(), self._clock()
             found = [entry for entry in listing if self._manifests.is_one(entry.path) and not self._is_done(entry.path)]
-            self._manifest_readiness.look(found, now)
-            still = [entry for entry in found if self._manifest_readiness.stands_still(entry, now)]
+            self._manifest_readiness.look(found, elapsed)
+            still = [entry for entry in found if self._manifest_readiness.stands_still(entry, elapsed, now)]
             await self._manifests.look(self._files, still)
 
     def _poll(self, listing: Sequence[FileEntry], shard: str, progress: Progress) -> tuple[list[FileEntry], int]:
@@ -146,26 +151,26 @@ class FilesSource:
             for entry in ours
             if progress.outcome_of(_fingerprint(entry)) is None and _fingerprint(entry) not in self._unpacked
         ]
-        now = self._clock()
-        self._readiness.look(new, now)
+        elapsed, now = self._elapsed(), self._clock()
+        self._readiness.look(new, elapsed)
         unfinished = progress.unfinished()
         begun = None if unfinished is None else replace(unfinished, path=unfinished.path.partition("!")[0])
         ready: list[FileEntry] = []
         blocked = False
         for entry in sorted(new, key=lambda entry: (_fingerprint(entry) != begun, *self._place(entry))):
             # what was begun was ready; after a restart it must not wait again, or it would look as if it were gone
-            is_ready = _fingerprint(entry) == begun or self._is_ready(entry, paths, now)
+            is_ready = _fingerprint(entry) == begun or self._is_ready(entry, paths, elapsed, now)
             if blocked or not is_ready:
                 # a later file waits for an earlier one, for a while
-                blocked = blocked or self._readiness.waited_secs(entry, now) < self._settings.order_wait_secs
+                blocked = blocked or self._readiness.waited_secs(entry, elapsed) < self._settings.order_wait_secs
                 continue
             ready.append(entry)
         return ready, len(new) - len(ready)
 
-    def _is_ready(self, entry: FileEntry, paths: set[str], now: float) -> bool:
+    def _is_ready(self, entry: FileEntry, paths: set[str], elapsed: float, now: float) -> bool:
         if self._manifests is not None:
             return self._manifests.named(entry) is not None
-        return self._readiness.is_ready(entry, paths, now)
+        return self._readiness.is_ready(entry, paths, elapsed, now)
 
     def _place(self, entry: FileEntry | Fingerprint) -> tuple[int, str, str]:
         """Return what files are ordered by: modification time, or the time in the name, then the name."""
@@ -214,8 +219,12 @@ class FilesSource:
             yield self._document(entry, Unpacked("", local, problem), progress)
             return
         self._spool.clear()
-        with waiting(READING, LARGE_FILE_SECS):
-            parts = await asyncio.to_thread(unpack, local, entry.path, self._spool, self._settings.limits)
+        try:
+            with waiting(READING, LARGE_FILE_SECS):
+                parts = await asyncio.to_thread(unpack, local, entry.path, self._spool, self._settings.limits)
+        except TransientError:
+            self._spool.clear()  # what was written of it is in the way of everybody
+            raise
         members = [self._document(entry, part, progress) for part in parts]
         for document in members:
             if progress.outcome_of(document.fingerprint) is None:

@@ -4,19 +4,21 @@ Told apart by their first bytes, never by name. A zip's members are documents of
 archive holds the archive, and the other files go on.
 """
 
+import errno
 import gzip
 import hashlib
 import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backbone.errors import DocumentError
+from backbone.errors import DocumentError, TransientError
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZIP_MAGIC: Final = b"PK\x03\x04"
@@ -54,7 +56,10 @@ class Spool:
 
     def place(self, name: str) -> Path:
         """Return a path for the bytes of that name, which says nothing of it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(error) from error
         return self.folder / hashlib.sha256(name.encode()).hexdigest()[:32]
 
     def used_bytes(self) -> int:
@@ -130,7 +135,7 @@ def _copy(
     by_ratio = max(10 * CHUNK_BYTES, packed_bytes * limits.max_ratio)
     room = spool.room_bytes()
     done = 0
-    with target.open("wb") as writing:
+    with _spooling(target) as write:
         while chunk := read(CHUNK_BYTES):
             done += len(chunk)
             if done > most or done > by_ratio:
@@ -140,8 +145,37 @@ def _copy(
                 message = "the spool has no room for the unpacked document"
                 guidance = "raise spool.quota_bytes, or make room on its disk"
                 raise DocumentError(message, code="document.spool-full", guidance=guidance)
-            writing.write(chunk)
+            write(chunk)
     return done
+
+
+@contextmanager
+def _spooling(target: Path) -> Iterator[Callable[[bytes], None]]:
+    """Give a function that writes to the spool; raises TransientError where its disk is full or fails.
+
+    That says nothing of the document, so it is no reason to hold it.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(target.open("wb", buffering=0))
+        except OSError as error:
+            raise _unwritable(error) from error
+
+        def write(chunk: bytes) -> None:
+            rest = memoryview(chunk)
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError as error:
+                raise _unwritable(error) from error
+
+        yield write
+
+
+def _unwritable(error: OSError) -> TransientError:
+    message = f"the spool cannot be written ({errno.errorcode.get(error.errno or 0, type(error).__name__)})"
+    guidance = "make room on the disk of spool.folder, and let the worker write there"
+    return TransientError(message, code="source.spool-unwritable", guidance=guidance)
 
 
 def opener(path: Path) -> Callable[[], BinaryIO]:

@@ -112,9 +112,8 @@ class Lane:
         return TransactionalProducer(self.around.connection, transactional_id, largest_bytes=MAX_LETTER_BYTES)
 
     async def _open(self, producer: Producer) -> Opened:
-        """Fence, then read: never the other way round."""
+        """Read the position, now that whoever owned the partition before is fenced."""
         around = self.around
-        await producer.start()
         points.reached("state.loading")
         positions = Positions(self.place)
         await read_state(around.connection, around.positions_topic, self.state_partition, positions.apply)

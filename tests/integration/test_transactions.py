@@ -163,40 +163,6 @@ async def test_a_restarted_broker_needs_no_operator() -> None:
         assert await visible(connection, "restarted") == expected
 
 
-@pytest.mark.parametrize("moment", ["idle", "in transaction", "sent", "committing"])
-async def test_discard_is_bounded_under_a_broker_that_does_not_answer(moment: str) -> None:
-    """Whatever the producer is doing, discarding it under a stopped broker is quick and leaves no task."""
-    async with EmbeddedKafka() as kafka:
-        connection = KafkaConnection(kafka.bootstrap_servers)
-        await create_topics(connection, [TopicSpec("stalled", 1, 1)])
-        before = asyncio.all_tasks()
-        producer = AIOKafkaProducer(**connection.options(), transactional_id="stalled", acks="all")
-        await producer.start()
-        await producer.partitions_for("stalled")
-        pending: asyncio.Task[None] | None = None
-        if moment != "idle":
-            await producer.begin_transaction()
-        if moment == "committing":
-            await (await producer.send("stalled", b"x", partition=0))
-        kafka.pause()
-        if moment == "sent":
-            (await producer.send("stalled", b"x", partition=0)).add_done_callback(lambda done: done.exception())
-        if moment == "committing":
-            pending = asyncio.create_task(producer.commit_transaction())
-            await asyncio.wait({pending}, timeout=0.2)
-        began = asyncio.get_running_loop().time()
-        await guards.discard(producer)
-        took = asyncio.get_running_loop().time() - began
-        if pending is not None:
-            await asyncio.wait({pending}, timeout=3)
-            assert pending.done()
-            await asyncio.gather(pending, return_exceptions=True)
-        kafka.resume()
-        assert took < 3
-        left = {task for task in asyncio.all_tasks() - before if not task.done()}
-        assert not [task for task in left if "sender" in repr(task) or "producer" in repr(task)]
-
-
 async def test_a_member_is_discarded_under_a_broker_that_does_not_answer() -> None:
     """Leaving a group under a stopped broker is bounded, and leaves no task and no connection behind."""
     async with EmbeddedKafka() as kafka:

@@ -242,6 +242,21 @@ def test_an_encoding_is_settled_once_for_the_document() -> None:
     assert scanned(CSV, data[:-13]).encoding == "utf-8-sig"
 
 
+@pytest.mark.parametrize(
+    ("encodings", "data", "at"),
+    [
+        (("utf-8-sig",), b"\xef\xbb\xbfa\ncaf\xc3\xa9\n\xff\n", 11),
+        (("utf-8-sig",), b"a\n" + b"xy\n" * 200_000 + b"\xff\n", 600_002),
+        (("utf-8",), b"a\ncaf\xc3", 5),
+        (("utf-8-sig", "cp1252"), b"a\n\xe9\n\x81\n", 4),
+    ],
+)
+def test_an_undecodable_document_is_told_by_its_byte(encodings: tuple[str, ...], data: bytes, at: int) -> None:
+    """The message says where the last of the declared encodings fails, counted from the file's beginning."""
+    with pytest.raises(DocumentError, match=rf"see byte {at:,}$"):
+        scanned(csv_layout("t", "a", encodings=encodings), data)
+
+
 class Endless(io.RawIOBase):
     """A stream of many megabytes that is never in memory."""
 

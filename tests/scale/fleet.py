@@ -181,6 +181,12 @@ async def fleet(folder: Path, bootstrap_servers: str, organisation: str, feeds: 
             await worker.wait()
 
 
+def sockets(worker: asyncio.subprocess.Process) -> int:
+    """Return how many sockets a worker has open."""
+    links = list(Path(f"/proc/{worker.pid}/fd").iterdir())
+    return sum(str(link.readlink()).startswith("socket:") for link in links if link.is_symlink())
+
+
 def rss_mb(worker: asyncio.subprocess.Process) -> float:
     """Return the memory that a process holds now, in MB."""
     for line in Path(f"/proc/{worker.pid}/status").read_text().splitlines():

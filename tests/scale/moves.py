@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from backbone.testing.rows import events, faults
-from tests.scale.fleet import Fleet, cpu_secs, fleet, rss_mb
+from tests.scale.fleet import Fleet, cpu_secs, fleet, rss_mb, sockets
 
 STEADY_SECS: Final = 3.0
 """How long the feeds run undisturbed before something happens."""
@@ -104,6 +104,7 @@ class Many:
     ready_secs: float
     rss_mb: tuple[float, ...]
     idle_cpu_share: tuple[float, ...]
+    sockets: tuple[int, ...]
     problems: list[str]
 
 
@@ -125,4 +126,5 @@ async def many_feeds(place: Place, *, feeds: int = 200, idle_secs: float = 10.0)
         await asyncio.sleep(idle_secs)
         idle = tuple((cpu_secs(worker) - cpu) / idle_secs for worker, cpu in zip(made.workers, before, strict=True))
         memory = tuple(rss_mb(worker) for worker in made.workers)
-        return Many(ready, memory, idle, await wrong_with(made))
+        connected = tuple(sockets(worker) for worker in made.workers)
+        return Many(ready, memory, idle, connected, await wrong_with(made))

@@ -45,11 +45,12 @@ async def test_a_rolling_restart_of_five_workers_is_hardly_noticed(place: Place)
 
 @pytest.mark.timeout(300)
 async def test_two_workers_carry_two_hundred_feeds(place: Place) -> None:
-    """A hundred feeds each cost a worker less than 150 MB and, when nothing comes, little CPU."""
+    """A hundred feeds each cost a worker less than 150 MB, two connections each and, when nothing comes, little CPU."""
     many = await many_feeds(place, idle_secs=5.0)
     assert many.problems == []
     assert max(many.rss_mb) < 150
     assert max(many.idle_cpu_share) < 0.6
+    assert max(many.sockets) < 230, "two connections a feed, and a dozen for the worker itself"
 
 
 @pytest.mark.parametrize("kind", ["hung", "crashing"])

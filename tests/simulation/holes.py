@@ -1,13 +1,14 @@
 """Known holes, put back on purpose: a simulation that does not find them proves nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.producer.sender import BaseHandler, EndTxnHandler
 
+from backbone import owner as owner_module
 from backbone.errors import BackboneError
 from backbone.kafka import broker, guards, readers
 from backbone.kafka.broker import KafkaBroker
@@ -16,8 +17,7 @@ from backbone.kafka.producer import COMMIT_DEADLINE_SECS, TransactionalProducer
 from backbone.kafka.record_batch import RecordBatch
 from backbone.owner import Owner
 from backbone.packed import packed_headers
-from backbone.session import Producer, Session
-from backbone.shard import Barrier, Shard
+from backbone.session import Producer
 from backbone.subscriber import lane
 
 
@@ -83,29 +83,14 @@ def batch_not_awaited() -> Iterator[None]:
 @contextmanager
 def read_before_fencing() -> Iterator[None]:
     """Read the state first and fence the earlier owner then: what it commits in between is not known."""
-    right = Shard._open
 
-    async def opened(self: Shard, producer: Producer, barrier: Barrier) -> Session:
-        late = _StartsLate(producer)
-        session = await right(self, late, barrier)
-        await late.really_start()
-        return session
+    async def read_first(producer: Producer, opening: Callable[[Producer], Awaitable[Any]]) -> Any:
+        opened = await opening(producer)
+        await producer.start()
+        return opened
 
-    with swapped(Shard, "_open", opened):
+    with swapped(owner_module, "_fenced", read_first):
         yield
-
-
-class _StartsLate:
-    """A producer that fences only when all has been read."""
-
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
-        self.publish = producer.publish
-        self.discard = producer.discard
-        self.really_start = producer.start
-
-    async def start(self) -> None:
-        """Do nothing yet."""
 
 
 @contextmanager

@@ -4,6 +4,7 @@ A request is a structure of its protocol, as aiokafka builds it; its answer goes
 Kafka refuses is refused with Kafka's own error code.
 """
 
+import hashlib
 import random
 import zlib
 from collections import Counter
@@ -31,6 +32,7 @@ from backbone.testing.simulation.transactions import (
 PRODUCE: Final = 0
 FETCH: Final = 1
 LIST_OFFSETS: Final = 2
+METADATA: Final = 3
 OFFSET_COMMIT: Final = 8
 OFFSET_FETCH: Final = 9
 JOIN_GROUP: Final = 11
@@ -41,14 +43,15 @@ INIT_PRODUCER_ID: Final = 22
 ADD_PARTITIONS_TO_TXN: Final = 24
 END_TXN: Final = 26
 VERSIONS: Final[Mapping[int, tuple[int, int]]] = {
-    PRODUCE: (7, 7), FETCH: (11, 11), LIST_OFFSETS: (3, 3), OFFSET_COMMIT: (3, 3), OFFSET_FETCH: (3, 3),
-    JOIN_GROUP: (5, 5), HEARTBEAT: (1, 1), LEAVE_GROUP: (1, 1), SYNC_GROUP: (3, 3),
+    PRODUCE: (7, 7), FETCH: (11, 11), LIST_OFFSETS: (3, 3), METADATA: (12, 12), OFFSET_COMMIT: (3, 3),
+    OFFSET_FETCH: (3, 3), JOIN_GROUP: (5, 5), HEARTBEAT: (1, 1), LEAVE_GROUP: (1, 1), SYNC_GROUP: (3, 3),
     INIT_PRODUCER_ID: (0, 0), ADD_PARTITIONS_TO_TXN: (0, 0), END_TXN: (0, 0),
 }  # fmt: skip
 """What is understood, as a broker says it when it is asked for its versions."""
 NAMES: Final[Mapping[int, str]] = {
-    PRODUCE: "produce", FETCH: "fetch", LIST_OFFSETS: "list-offsets", OFFSET_COMMIT: "offset-commit",
-    OFFSET_FETCH: "offset-fetch", JOIN_GROUP: "join-group", HEARTBEAT: "heartbeat", LEAVE_GROUP: "leave-group",
+    PRODUCE: "produce", FETCH: "fetch", LIST_OFFSETS: "list-offsets", METADATA: "metadata",
+    OFFSET_COMMIT: "offset-commit", OFFSET_FETCH: "offset-fetch",
+    JOIN_GROUP: "join-group", HEARTBEAT: "heartbeat", LEAVE_GROUP: "leave-group",
     SYNC_GROUP: "sync-group", INIT_PRODUCER_ID: "init-producer-id", ADD_PARTITIONS_TO_TXN: "add-partitions",
     END_TXN: "end-txn",
 }  # fmt: skip
@@ -131,6 +134,9 @@ class SimulatedKafka:
                 self._fetch(node, request, reply)
             case 2:
                 reply(request.RESPONSE_TYPE(0, self._offsets(node, request)))
+            case 3:
+                found = [self._described(name) for _, name, _ in request.topics]
+                reply(request.RESPONSE_TYPE(0, [], "simulated", 0, found, {}))
             case _:
                 refused = self.coordinator_of(request.transactional_id) != node
                 self._handle_transaction(kind, request, reply, refused=refused)
@@ -201,6 +207,11 @@ class SimulatedKafka:
                 asked = [(topic, partition) for topic, parts in request.topics for partition in parts]
                 found = [(place, groups.committed(request.consumer_group, place)) for place in asked]
                 reply(answer(0, _by_topic((place, (place[1], at, "", code)) for place, at in found), code))
+
+    def _described(self, name: str) -> tuple[Any, ...]:
+        """Return what is said of a topic: a code, its name and its id; of partitions the clients know by themselves."""
+        code = NONE if name in self.topics else UNKNOWN_TOPIC_OR_PARTITION
+        return code, name, hashlib.sha256(name.encode()).digest()[:16], False, [], 0, {}
 
     def _produce(self, node: int, request: Any, reply: Reply) -> None:
         answers = []

@@ -7,7 +7,7 @@ way may arrive all the same, late, and behind what the client has sent since.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -177,6 +177,11 @@ class Wire:
     def topics(self) -> Mapping[str, int]:
         """Return all topics with their numbers of partitions."""
         return self.network.kafka.topics
+
+    @property
+    def nodes(self) -> Sequence[int]:
+        """Return all nodes, those that are down as well."""
+        return self.network.kafka.nodes
 
     def leader(self, topic: str, partition: int) -> int:
         """Return the node that leads a partition."""
