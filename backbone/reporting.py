@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from backbone.board import Board, heartbeat_of
-from backbone.errors import BackboneError
+from backbone.errors import BackboneError, UnreachableError
 from backbone.following import follow
 from backbone.kafka.broker import KafkaBroker, PlainProducer
 from backbone.kafka.connection import KafkaConnection
@@ -77,14 +77,14 @@ class Reporter:
 
     def look(self) -> list[Sight]:
         """Return every configured shard with the verdict on it, as of now."""
-        now_ms, common = _now_ms(), self.waits.overdue()
+        now_ms, common = _now_ms(), self._explained(self.waits.overdue())
         return [self._sight(shard, now_ms, common) for shard in self._shards]
 
     def _sight(self, shard: Shard, now_ms: int, common: tuple[Reason, float] | None) -> Sight:
         status = shard.status
         if self._runs(shard) or status.ended:
             status.beat_ms = now_ms
-            status.blocked(common or shard.waits.overdue() or self._held_back(shard), now_ms)
+            status.blocked(common or self._explained(shard.waits.overdue()) or self._held_back(shard), now_ms)
             began = self._ran_since.setdefault(shard.key, time.monotonic())
             status.rivalled(self._board.rival(status.deployment, status.feed, status.shard, began), now_ms)
             return Sight(status, status.verdict(now_ms), ours=True, told=True)
@@ -107,6 +107,16 @@ class Reporter:
             seen.blocked(overdue, now_ms)
             return Sight(seen, seen.verdict(now_ms), ours=False, told=True)
         return Sight(seen, verdict, ours=False, told=is_orphan or seen.worker == status.worker)
+
+    def _explained(self, overdue: tuple[Reason, float] | None) -> tuple[Reason, float] | None:
+        """Name our certificate where it is why no broker answers: their side of it is a closed connection."""
+        if overdue is None or overdue[0].code != PULSE.code:
+            return overdue
+        try:
+            self._connection.ensure_certificate()
+        except UnreachableError as error:
+            return Reason(error.code, f"{overdue[0].waits_for}: {error.message}", error.guidance), overdue[1]
+        return overdue
 
     def written_topics(self) -> set[str]:
         """Return what the shards write that run here, for others to read."""

@@ -58,19 +58,29 @@ def client_context(ca_file: Path | None, certificate_file: Path | None, key_file
             context.load_verify_locations(ca_file)
         context.certificate_file, context.key_file = certificate_file, key_file
         context.renew()
-        ends = None if certificate_file is None else valid_until(certificate_file.read_bytes())
-    except (OSError, SSLError, ValueError, IndexError) as error:
-        message = (
-            f"the CA, the certificate or the key of the connection to Kafka cannot be used ({type(error).__name__})"
-        )
-        guidance = "look at kafka.ca_file, certificate_file and key_file: PEM, readable, and made for each other"
-        raise UnreachableError(message, code="broker.certificate-unusable", guidance=guidance) from error
-    if ends is not None and ends <= datetime.now(UTC):
-        assert certificate_file is not None
+    except (OSError, SSLError) as error:
+        raise _unusable(error) from error
+    if certificate_file is not None:
+        ensure_valid(certificate_file)
+    return context
+
+
+def ensure_valid(certificate_file: Path) -> None:
+    """Raise the same errors for a certificate alone: cheap enough to be asked whenever brokers do not answer."""
+    try:
+        ends = valid_until(certificate_file.read_bytes())
+    except (OSError, ValueError, IndexError) as error:
+        raise _unusable(error) from error
+    if ends <= datetime.now(UTC):
         message = f"our certificate {certificate_file.name} was valid until {ends:%Y-%m-%dT%H:%M:%SZ}"
         guidance = "put a renewed one in its place; no restart is needed"
         raise UnreachableError(message, code="broker.certificate-expired", guidance=guidance)
-    return context
+
+
+def _unusable(error: Exception) -> UnreachableError:
+    message = f"the CA, the certificate or the key of the connection to Kafka cannot be used ({type(error).__name__})"
+    guidance = "look at kafka.ca_file, certificate_file and key_file: PEM, readable, and made for each other"
+    return UnreachableError(message, code="broker.certificate-unusable", guidance=guidance)
 
 
 def valid_until(pem: bytes) -> datetime:

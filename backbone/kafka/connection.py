@@ -5,7 +5,7 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Literal, TypeVar
 
-from backbone.kafka.certificates import client_context
+from backbone.kafka.certificates import client_context, ensure_valid
 from backbone.secret import Secret
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -38,6 +38,11 @@ class KafkaConnection:
         if self.security_protocol not in {"SSL", "SASL_SSL"}:
             return None
         return client_context(self.ca_file, self.certificate_file, self.key_file)
+
+    def ensure_certificate(self) -> None:
+        """Raise UnreachableError where our certificate may be why nobody answers: it expired, or cannot be read."""
+        if self.certificate_file is not None and self.security_protocol in {"SSL", "SASL_SSL"}:
+            ensure_valid(self.certificate_file)
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments that every aiokafka client takes."""

@@ -145,7 +145,7 @@ class Lease(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not
             while self._failure is None:
                 await client.getmany(timeout_ms=POLL_MS)  # nothing comes, as all is paused; errors surface here
                 if client._coordinator.coordinator_id is None:
-                    self._connection.ssl_context()  # raises where our certificate is why nobody answers
+                    self._connection.ensure_certificate()
             raise self._failure
         except (KafkaError, AssertionError, asyncio.CancelledError) as error:
             problem = await explained(error, self._connection)

@@ -1,6 +1,7 @@
 """A client certificate that expires: said with its code, and a renewed one is taken without a restart."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from backbone.config import Deployment, load
 from backbone.errors import UnreachableError
 from backbone.kafka.certificates import valid_until
 from backbone.kafka.connection import KafkaConnection
+from backbone.reporting import PULSE
 from backbone.testing.rows import events, faults, rows, write
 from backbone.worker import Worker
 from tests.faults.authority import Authority
@@ -86,3 +88,19 @@ async def test_fault_33_expired_certificate(stricken: Stricken, stricken_deploym
     worker.stop()
     assert await running == 0
     assert faults(await events(made.connection, made.organisation), wanted) == []
+
+
+async def test_a_broker_that_does_not_answer_is_explained_by_our_certificate(
+    tmp_path: Path, deploy: Callable[..., Deployment]
+) -> None:
+    """What every feed waits for names the certificate, whoever noticed first that no broker answers."""
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("client", -DAY)
+    connection = KafkaConnection(
+        "127.0.0.1:1", security_protocol="SSL", ca_file=authority.file, certificate_file=certificate, key_file=key
+    )
+    worker = Worker(replace(deploy().worker_settings(), connection=connection))
+    worker.reporter.waits.begin(PULSE, patience_secs=-1)
+    assert shown(worker) == ("STUCK", "broker.certificate-expired")
+    authority.issue("client", DAY)
+    assert shown(worker) == ("STUCK", "broker.unreachable")
