@@ -47,7 +47,7 @@ async def test_the_page_on_subscribing_works_as_it_stands(broker: str, organisat
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 15) == 0
-    assert "1 passed" in await run("pytest", "-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", str(tmp_path))
+    assert "1 passed" in await run("pytest", "-q", "-p", "no:cacheprovider", str(tmp_path))
     (shown,) = await run_lines("backbone subscriber seek potholes .*--dry-run")
     assert "\tfrom\tto\t" in shown
     moves = [json.loads(line) for line in (await run(
