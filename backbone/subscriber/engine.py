@@ -6,7 +6,6 @@ in ``PartitionRun.busy``, so that a slow or failing case never holds back anothe
 """
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,12 +15,9 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from backbone.cancellation import asked_to_end
-from backbone.errors import BackboneError
-from backbone.subscriber.errors import BEHIND_DEAD, HANDLER_FAILED, PermanentError, UnreadableError
-from backbone.subscriber.event import Event, validated
-from backbone.subscriber.failures import note_failure
-from backbone.subscriber.intake import Intake, check_readable
+from backbone.subscriber.attempts import Attempts, Retrying, raise_if_ended
+from backbone.subscriber.event import Event
+from backbone.subscriber.intake import Intake
 from backbone.subscriber.refusals import Refusals
 from backbone.subscriber.routes import Routes
 from backbone.subscriber.tracing import TRACE_ID, InHand
@@ -33,20 +29,6 @@ CUT_OFF_SECS: Final = 1.0
 """How long a handler that is cut off has to clean up."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Retrying:
-    """How often an event is tried and how long is waited in between: exponential, with full jitter."""
-
-    tries: int = 5
-    first_wait_secs: float = 0.5
-    longest_wait_secs: float = 30.0
-
-    def wait_secs(self, tries: int) -> float:
-        """Return how long to wait after so many tries."""
-        most = min(self.longest_wait_secs, self.first_wait_secs * 2.0 ** min(tries - 1, 30))
-        return random.uniform(0, most)  # noqa: S311 - jitter, no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +61,8 @@ class Engine:
         self.tally = tally or Tally()
         self.refusals = Refusals(patient=patient)
         self._intake = Intake(routes)
-        self._dead = dead
         self._letters = dead.open
-        self._retrying = retrying
-        self._park = park
+        self._attempts = Attempts(dead, retrying, self.refusals, self.tally, park=park)
         self._ready: deque[Any] = deque()
         """Stretches of records, Work, lists of Work, and cases that may go on."""
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -164,7 +144,7 @@ class Engine:
 
     async def _work_on(self, hand: InHand) -> None:  # noqa: PLR0915 - one loop over local names: calls cost a tenth
         """Take what is ready, nearly all of it plain: an event of a free case, for its one handler."""
-        ready, tally, letters = self._ready, self.tally, self._letters
+        ready, tally, letters, failed = self._ready, self.tally, self._letters, self._attempts.failed
         since_pause = 0
         while True:
             since_pause += 1
@@ -206,10 +186,10 @@ class Engine:
                     continue
                 try:
                     await item.handler(event)
-                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as in `_attempt`
-                    _raise_if_ended(error)
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as in `Attempts.attempt`
+                    raise_if_ended(error)
                     work = Work(run, record, item.routes, event)
-                    await self._case(run, key, work, await self._failed(work, error))
+                    await self._case(run, key, work, await failed(work, error))
                     continue
                 tally.handled += 1
                 run.progress.done(record.offset)
@@ -253,7 +233,7 @@ class Engine:
         run.in_hand += 1
         try:
             while run.alive:
-                wait_secs = await self._attempt(work) if tried == -1 else tried
+                wait_secs = await self._attempts.attempt(work) if tried == -1 else tried
                 tried = -1
                 queue = run.busy[key]
                 if wait_secs is not None:
@@ -283,93 +263,6 @@ class Engine:
         self._ready.append(resume)
         self._wake(1)
 
-    async def _attempt(self, work: Work) -> float | None:
-        """Try to end one event's way; return None when it has ended, or how many seconds its case has to wait."""
-        _take_in_hand(work.record)
-        if work.doomed:
-            return await self._set_aside(work, work.doomed)
-        if self._letters and (aside := self._behind(work)) is not None:
-            if aside:
-                return await self._set_aside(work, aside)
-            self._finish(work)
-            return None
-        try:
-            event = work.event
-            if event is None:
-                event = work.event = self._event(work)
-            routes = work.routes
-            while work.at < len(routes):
-                route = routes[work.at]
-                await route.handler([event] if route.batch else event)
-                work.at += 1
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler does costs a wait
-            _raise_if_ended(error)
-            return await self._failed(work, error)
-        if work.retry_of and (wait_secs := await self._written(work, "")) is not None:
-            return wait_secs
-        self.tally.handled += 1
-        self._finish(work)
-        return None
-
-    async def _failed(self, work: Work, error: BaseException) -> float | None:
-        """Count a try, and set the event aside when it was the last one or when there is no sense in another."""
-        if isinstance(error, UnreadableError):
-            note_failure(work.record, error, error.code, work.tries)
-            return await self._set_aside(work, error.code)
-        work.tries += 1
-        if isinstance(error, PermanentError):
-            note_failure(work.record, error, error.code, work.tries)
-            return await self._set_aside(work, error.code)
-        note_failure(work.record, error, error.code if isinstance(error, BackboneError) else "", work.tries)
-        if work.tries >= self._retrying.tries:
-            return await self._set_aside(work, HANDLER_FAILED)
-        self.tally.retried += 1
-        return self._retrying.wait_secs(work.tries)
-
-    def _behind(self, work: Work) -> str | None:
-        """Return the code with which an event is set aside for its case's dead letters, "" where it is done already."""
-        place, record = work.run.place, work.record
-        if work.retry_of:
-            return "" if self._dead.blocks(work.retry_of) else None
-        if self._dead.knows(place, record.offset):
-            return ""
-        return BEHIND_DEAD if self._park and self._dead.parks(place, record.key, record.offset) else None
-
-    def _event(self, work: Work) -> Event[Any]:
-        record, routes = work.record, work.routes
-        if work.retry_of or not routes:
-            check_readable(record, routes)
-        data, has_unknown = validated(routes[0].model, record.value)
-        self.tally.unknown_fields += has_unknown
-        return Event(data, record)
-
-    def _finish(self, work: Work) -> None:
-        if not work.retry_of:
-            work.run.progress.done(work.record.offset)
-
-    async def _set_aside(self, work: Work, code: str) -> float | None:
-        work.doomed = code
-        if (wait_secs := await self._written(work, code)) is not None:
-            return wait_secs
-        self.tally.dead[code] = self.tally.dead.get(code, 0) + 1
-        self._finish(work)
-        return None
-
-    async def _written(self, work: Work, code: str) -> float | None:
-        """Write a dead letter, or without a code that one is settled; return how long to wait where that is refused.
-
-        Nothing behind the event is committed meanwhile, and it shows.
-        """
-        mark = (work.run.place, work.record.offset)
-        if (wait_secs := self.refusals.wait_secs(mark)) is not None:
-            return wait_secs
-        try:
-            await (self._dead.put(work, code) if code else self._dead.settle(work))
-        except BackboneError as error:
-            return self.refusals.refused(mark, error)
-        self.refusals.accepted(mark)
-        return None
-
     async def _batch(self, batch: list[Work]) -> None:
         """Give a handler its events at once; when it fails, one at a time, so that only the wrong one is set aside."""
         free: dict[Key, list[Work]] = {}
@@ -389,7 +282,7 @@ class Engine:
         run = together[0].run
         run.in_hand += 1
         try:
-            whole = await self._handled_together(together)
+            whole = await self._attempts.together(together)
         finally:
             run.in_hand -= 1
         for key, works in free.items():
@@ -397,35 +290,6 @@ class Engine:
             if queue:
                 run.busy[key] = queue
                 await self._case(run, key, queue.popleft())
-
-    async def _handled_together(self, batch: list[Work]) -> bool:
-        _take_in_hand(batch[0].record)
-        if self._letters and any(self._behind(work) is not None for work in batch):
-            return False
-        try:
-            for work in batch:
-                work.event = self._event(work)
-            await batch[0].routes[0].handler([work.event for work in batch])
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each event is tried alone next
-            _raise_if_ended(error)
-            note_failure(batch[0].record, error, "", 0)
-            return False
-        for work in batch:
-            self._finish(work)
-        self.tally.handled += len(batch)
-        return True
-
-
-def _take_in_hand(record: Any) -> None:
-    hand = TRACE_ID.get()
-    if hand is not None:
-        hand.record = record
-
-
-def _raise_if_ended(error: BaseException) -> None:
-    """Let a cancellation of ours pass; one that a handler ran into by itself is a failure like any other."""
-    if isinstance(error, asyncio.CancelledError) and asked_to_end():
-        raise error
 
 
 async def _until(condition: Callable[[], bool], secs: float) -> None:

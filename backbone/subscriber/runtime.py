@@ -10,8 +10,9 @@ import structlog
 from backbone.kafka.consuming import GroupReader
 from backbone.kafka.dead_letters import DeadLetterTopic, now
 from backbone.kafka.readers import ensure_not_denied
+from backbone.subscriber.attempts import Retrying
 from backbone.subscriber.dead import Letter, Letters, letter_id, message_of, read_letter
-from backbone.subscriber.engine import Engine, Retrying
+from backbone.subscriber.engine import Engine
 from backbone.subscriber.routes import Routes
 from backbone.subscriber.settings import Settings
 from backbone.subscriber.work import Key, PartitionRun, Place, Tally, Work

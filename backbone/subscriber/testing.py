@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backbone.packed import Headers
+from backbone.subscriber.attempts import Retrying
 from backbone.subscriber.dead import Letter, Letters, letter_id
-from backbone.subscriber.engine import Engine, Retrying
+from backbone.subscriber.engine import Engine
 from backbone.subscriber.subscriber import Subscriber
 from backbone.subscriber.work import Key, PartitionRun, Place, Work
 from backbone.testing.events import Publisher

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from backbone.errors import TransientError
+from backbone.subscriber.attempts import Retrying
 from backbone.subscriber.dead import Letters
-from backbone.subscriber.engine import Engine, Retrying
+from backbone.subscriber.engine import Engine
 from backbone.subscriber.refusals import PAUSE_SECS, Refusals
 from backbone.subscriber.routes import Routes
 from backbone.subscriber.testing import Received
