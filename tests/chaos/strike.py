@@ -23,6 +23,7 @@ FREE_SLOT_SECS: Final = 20.0
 MET_SECS: Final = 15.0
 DEATH_SECS: Final = 30.0
 LIFTED_SECS: Final = 120.0
+ELECTED_SECS: Final = 10.0
 FULL_DISK_BYTES: Final = 16_384
 REFUSED_ABOVE_BYTES: Final = "300"
 
@@ -230,7 +231,7 @@ def _limit_topics(admin: AdminClient, names: Sequence[str], operation: AlterConf
 
 def _move_leaders(place: Field) -> bool:
     """Ask for the preferred leaders: they lead again after their brokers were away."""
-    with contextlib.suppress(KafkaException):
-        place.admin.elect_leaders(ElectionType.PREFERRED, None, request_timeout=10).result()
+    with contextlib.suppress(KafkaException, TimeoutError):
+        place.admin.elect_leaders(ElectionType.PREFERRED, None).result(ELECTED_SECS)  # takes no time-out of its own
         return True
     return False
