@@ -57,6 +57,7 @@ async def run(options: Options) -> checker.Verdict:
         mean_wait_secs=options.mean_wait_secs,
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="backbone-chaos-"))
+    verdict = None
     try:
         async with brokers(options.nodes) as (started, proxies, addresses):
             direct = ",".join(broker.bootstrap_servers for broker in started)
@@ -70,9 +71,10 @@ async def run(options: Options) -> checker.Verdict:
                 cells.append(Cell(ground, source, workers=options.workers, hole=options.hole))
                 await cells[-1].workload.prepare()
             field = Field(cells, started, proxies, AdminClient({"bootstrap.servers": direct, "log_level": 0}))
-            return await _under_fire(field, schedule, folder, direct, options.write_every_secs)
+            verdict = await _under_fire(field, schedule, folder, direct, options.write_every_secs)
+            return verdict
     finally:
-        if options.keep:
+        if options.keep or verdict is None or verdict.counts:
             say(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
@@ -206,7 +208,7 @@ def main() -> int:
     parser.add_argument("--hole", choices=HOLES, help="put a known hole back, to see it found")
     parser.add_argument("--mean-wait-secs", type=float, default=1.2)
     parser.add_argument("--write-every-secs", type=float, default=4.0)
-    parser.add_argument("--keep", action="store_true", help="keep files and logs")
+    parser.add_argument("--keep", action="store_true", help="keep files and logs, as is done where something is wrong")
     chosen = parser.parse_args()
     sources = tuple(chosen.source.split(","))
     if unknown := set(sources) - set(WORKLOADS):

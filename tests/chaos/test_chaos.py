@@ -39,11 +39,13 @@ async def test_sixty_faults_lose_and_repeat_nothing() -> None:
 async def test_three_brokers_lose_and_repeat_nothing() -> None:
     """Replication, changes of leaders and too few in-sync replicas: brokers die one and two at a time."""
     code, printed = await chaos(
-        "--nodes", "3", "--cells", "1", "--faults", "12", "--seed", "4", "--mean-wait-secs", "2",
+        "--nodes", "3", "--cells", "1", "--faults", "12", "--seed", "35", "--mean-wait-secs", "2",
         "--only", "broker.kill", "broker.restart", "cluster.", "worker.kill", "request.",
     )  # fmt: skip
     assert code == 0, printed
     assert met(printed) >= 8, printed
+    for kind in ("broker.kill", "cluster.move-leaders", "cluster.two-down"):
+        assert re.search(rf"^  {kind} +[1-9]", printed, re.MULTILINE), printed
 
 
 @pytest.mark.parametrize(
