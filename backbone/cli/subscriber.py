@@ -75,7 +75,7 @@ async def seek(name: str, *, to: To, transform: bool = False, dry_run: bool = Fa
     if transform:
         moves = await move_positions(settings.connection(), settings.organisation, name, _moment(to), dry_run=dry_run)
     else:
-        moves = await move_group(settings.connection(), name, _moment(to), dry_run=dry_run)
+        moves = await move_group(settings.connection(), settings.group_of(name), _moment(to), dry_run=dry_run)
     columns = ("topic", "partition", "from", "to", "offsets")
     rows = [(move.topic, move.partition, move.before, move.after, move.before - move.after) for move in moves]
     if json:

@@ -239,7 +239,7 @@ def _denied(errors: Iterable[BaseException]) -> str:
     for error in errors:
         for argument in error.args:
             if isinstance(argument, str):
-                return f" {argument}"
+                return f" {argument.rpartition(' ')[2]}"  # some clients put the name at the end of a sentence
             if isinstance(argument, set | frozenset | list | tuple) and argument:
                 return " " + ", ".join(sorted(map(str, argument)))
     return ""

@@ -40,6 +40,11 @@ class Described(Protocol):
     app: Any
 
     @property
+    def group(self) -> str:
+        """Return the consumer group."""
+        ...
+
+    @property
     def dead_letter_topic(self) -> str:
         """Return where events go that cannot be handled."""
         ...
@@ -121,7 +126,7 @@ def _read(described: Described) -> Iterable[dict[str, Any]]:
             channel["parameters"]["organisation"]["description"] += f"; here: {', '.join(organisations)}"
         (operation,) = document["operations"].values()
         operation["messages"] = [found for found in operation["messages"] if found["$ref"].rpartition("/")[2] in names]
-        operation["bindings"]["kafka"]["groupId"] = {**TEXT, "enum": [described.name]}
+        operation["bindings"]["kafka"]["groupId"] = {**TEXT, "enum": [described.group]}
         messages = {
             reference.rpartition("/")[2]: document["components"]["messages"][reference.rpartition("/")[2]]
             for reference in references(channel["messages"])

@@ -17,7 +17,7 @@ from backbone.kafka.partitioning import partition_of
 from backbone.kafka.readers import matching_topics, partition_counts
 from backbone.subscriber.dead import Letter, read_letter
 from backbone.subscriber.lane import Lane, Surroundings
-from backbone.subscriber.positions import PARTITIONS, named, transactional_id_of
+from backbone.subscriber.positions import PARTITIONS, lease_group_of, named, transactional_id_of
 from backbone.subscriber.work import Place
 
 LOOK_EVERY_SECS: Final = 5.0
@@ -89,8 +89,8 @@ class Crew:
         failures = 0
         while True:
             self._lease = Lease(
-                self._around.connection, self._name, self._around.positions_topic, dict.fromkeys(range(PARTITIONS), 1),
-                assigned=self._assigned, revoked=self._revoked,
+                self._around.connection, lease_group_of(self._organisation, self._name), self._around.positions_topic,
+                dict.fromkeys(range(PARTITIONS), 1), assigned=self._assigned, revoked=self._revoked,
             )  # fmt: skip
             try:
                 await self._lease.run()

@@ -10,7 +10,14 @@ from backbone.kafka.producer import TransactionalProducer
 from backbone.kafka.readers import From, read_topics
 from backbone.moments import rfc3339
 from backbone.packed import pack
-from backbone.subscriber.positions import PARTITIONS, Positions, named, positions_topic, transactional_id_of
+from backbone.subscriber.positions import (
+    PARTITIONS,
+    Positions,
+    lease_group_of,
+    named,
+    positions_topic,
+    transactional_id_of,
+)
 from backbone.subscriber.work import Place
 
 
@@ -21,7 +28,7 @@ async def move_positions(
 
     Raises ConfigurationError where it has read nothing or runs.
     """
-    await ensure_stopped(connection, name)
+    await ensure_stopped(connection, lease_group_of(organisation, name))
     topic = positions_topic(organisation, name)
     known: dict[Place, Positions] = {}
     async for record in read_topics(connection, [topic]):

@@ -91,6 +91,11 @@ def positions_topic(organisation: str, name: str) -> str:
     return f"{organisation}.positions.{name}"
 
 
+def lease_group_of(organisation: str, name: str) -> str:
+    """Return the group whose members share the positions of a transform."""
+    return f"{organisation}.transform.{name}"
+
+
 def transactional_id_of(organisation: str, name: str, place: Place) -> str:
     """Return the one transactional id of a transform's input partition."""
     return f"{organisation}.transform.{name}.{named(place)}"

@@ -60,7 +60,9 @@ class Runtime:
         )
         self._connection = settings.connection()
         self._pattern = routes.topic_pattern()
-        self.reader = GroupReader(self._connection, name, self._pattern, self, begin=settings.begin)
+        self.reader = GroupReader(
+            self._connection, settings.group_of(name), self._pattern, self, begin=settings.begin
+        )  # fmt: skip
         self.topic = DeadLetterTopic(self._connection, dead_letter_topic, self._read_letter)
 
     async def run(self) -> None:

@@ -54,6 +54,10 @@ class Settings(BaseSettings):
             guidance = "look at the arguments of Settings and at the variables BACKBONE_..."
             raise ConfigurationError(wrong, code="config.invalid-value", guidance=guidance) from None
 
+    def group_of(self, subscriber: str) -> str:
+        """Return the consumer group of a subscriber of ours; other organisations may have one of the same name."""
+        return f"{self.organisation}.subscriber.{subscriber}"
+
     def connection(self) -> KafkaConnection:
         """Return how to reach the cluster."""
         return KafkaConnection(

@@ -30,7 +30,8 @@ log = structlog.get_logger(__name__)
 class Subscriber:
     """Hand the events of topics to handlers, in order within a case, until each is handled or set aside.
 
-    ``name`` is the consumer group and the end of the dead-letter topic's name: instances of one name share the work.
+    ``name`` is the end of the consumer group's and the dead-letter topic's name, which begin with the organisation:
+    instances of one name share the work.
     ``broker`` and ``app`` are FastStream's: publish with the one, add middlewares to it and lifespan hooks to the
     other. ``lifespan`` is the application's, as FastStream takes it. Middlewares see what is published, and each try
     of a handler; the reading itself is ours.
@@ -64,6 +65,11 @@ class Subscriber:
         """Take other settings than it was made with; before ``run``, and for tests and trials."""
         self.settings = settings
         self.broker.move(settings.connection())
+
+    @property
+    def group(self) -> str:
+        """Return the consumer group that the instances share."""
+        return self.settings.group_of(self.name)
 
     @property
     def dead_letter_topic(self) -> str:
@@ -132,7 +138,7 @@ class Subscriber:
             return within_middlewares(route, middlewares, self.broker.context)
 
         def traced(route: Route) -> Handler:
-            return in_trace(route, self.name)
+            return in_trace(route, self.group)
 
         routes = routes.wrapped(within) if middlewares else routes
         return routes.wrapped(traced) if is_set_up() else routes

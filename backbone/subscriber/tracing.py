@@ -46,7 +46,7 @@ def is_set_up() -> bool:
     return not isinstance(trace.get_tracer_provider(), ProxyTracerProvider | NoOpTracerProvider)
 
 
-def in_trace(route: Route, subscriber: str) -> Handler:
+def in_trace(route: Route, group: str) -> Handler:
     """Return a route's handler within a span that continues the producer's trace, or links the traces of a batch."""
     tracer = trace.get_tracer("backbone.subscriber")
     handler = route.handler
@@ -57,7 +57,7 @@ def in_trace(route: Route, subscriber: str) -> Handler:
         attributes: dict[str, str | int] = {
             "messaging.system": "kafka",
             "messaging.operation.type": "process",
-            "messaging.consumer.group.name": subscriber,
+            "messaging.consumer.group.name": group,
             "messaging.destination.name": first.topic,
             "messaging.destination.partition.id": str(first.partition),
         }

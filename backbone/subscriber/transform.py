@@ -45,9 +45,9 @@ FunctionT = TypeVar("FunctionT", bound=Function)
 class Transform:
     """Give events to pure functions and write what they return, each input's effect once.
 
-    ``name`` is the lease group and part of every transactional id: instances of one name share the partitions that are
-    read. ``to`` are the topics of ``Output``s, ``emits`` the event classes that functions return, which are published
-    for ``settings.organisation``. Both topics of its own, positions and dead letters, are made by
+    ``name`` is part of the lease group and of every transactional id: instances of one name share the partitions that
+    are read. ``to`` are the topics of ``Output``s, ``emits`` the event classes that functions return, which are
+    published for ``settings.organisation``. Both topics of its own, positions and dead letters, are made by
     ``backbone subscriber topics NAME``.
     """
 

@@ -54,7 +54,7 @@ def reader(
 
 
 NEEDS = {
-    "group": ("READ", "GROUP", "s"),
+    "group": ("READ", "GROUP", "{}.subscriber.s"),
     "events": ("READ", "TOPIC", "{}.servicerequests.v1"),
     "letters": ("READ", "TOPIC", "{}.dead.s"),
     "writing": ("WRITE", "TOPIC", "{}.dead.s"),
@@ -80,7 +80,7 @@ async def test_with_what_it_needs_and_no_more_it_does_its_work(guarded: SecuredB
 @pytest.mark.parametrize(
     ("user", "missing", "code", "named"),
     [
-        ("bob", "group", "broker.group-denied", "the consumer group s"),
+        ("bob", "group", "broker.group-denied", "the consumer group {}.subscriber.s"),
         ("alice", "events", "broker.topic-denied", "{}.servicerequests.v1"),
         ("alice", "letters", "broker.topic-denied", "{}.dead.s"),
         ("alice", "writing", "broker.topic-denied", "{}.dead.s"),
@@ -128,7 +128,12 @@ async def test_a_wrong_password_is_no_broker_that_is_away(guarded: SecuredBroker
     [
         (("dead", "list", "s"), WRONG, 3, "refuses the credentials of bob"),
         (("dead", "list", "s"), PASSWORD, 4, "denies to bob the topic {}.dead.s"),
-        (("subscriber", "seek", "nobody", "--to", "latest"), PASSWORD, 4, "denies to bob the consumer group"),
+        (
+            ("subscriber", "seek", "nobody", "--to", "latest"),
+            PASSWORD,
+            4,
+            "denies to bob the consumer group {}.subscriber.nobody",
+        ),
     ],
 )
 async def test_commands_say_it_in_a_line_and_an_exit_code(
@@ -147,7 +152,7 @@ async def test_commands_say_it_in_a_line_and_an_exit_code(
 
 async def test_a_transform_names_what_it_is_denied_too(guarded: SecuredBroker, prepared: str) -> None:
     """It ends with exit code 4 when it is to end by itself, and else waits, not ready, until it may."""
-    name, out = f"t-{prepared}", f"{prepared}.out"
+    name, out = "t", f"{prepared}.out"
     positions, letters = positions_topic(prepared, name), f"{prepared}.dead.{name}"
     await create_topics(
         KafkaConnection(guarded.open),
@@ -167,7 +172,7 @@ async def test_a_transform_names_what_it_is_denied_too(guarded: SecuredBroker, p
         for topic in (out, positions, letters):
             await guarded.grant("bob", "WRITE", "TOPIC", topic)
         await until(lambda: transform.trouble == "broker.group-denied")
-        await guarded.grant("bob", "READ", "GROUP", name)
+        await guarded.grant("bob", "READ", "GROUP", f"{prepared}.transform.{name}")
         await until(lambda: transform.trouble == "broker.transactional-id-denied")
         await guarded.grant("bob", "WRITE", "TRANSACTIONAL_ID", f"{prepared}.transform.{name}.*")
         await until(lambda: transform.tally.handled == 3 and transform.ready)

@@ -72,7 +72,7 @@ async def test_handlers_that_never_end_do_not_hold_the_process(
     finally:
         if process.returncode is None:
             process.kill()
-    moves = await move_group(KafkaConnection(broker), "s", "latest", dry_run=True)
+    moves = await move_group(KafkaConnection(broker), f"{organisation}.subscriber.s", "latest", dry_run=True)
     assert [move.before for move in moves if move.topic.startswith(organisation)] == [1]
 
 
@@ -111,7 +111,7 @@ async def test_who_runs_it_in_a_program_of_his_own_may_cancel_it(broker: str, or
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(run, 30)
     await until(lambda: asyncio.all_tasks() <= before)
-    assert await move_group(KafkaConnection(broker), subscriber.name, "latest", dry_run=True)
+    assert await move_group(KafkaConnection(broker), subscriber.group, "latest", dry_run=True)
     await publish(broker, [Publisher(organisation, "other").message(changed("a", 2))])
     async with running(subscriber):
         await until(lambda: seen == [1, 2])

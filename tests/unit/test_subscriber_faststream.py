@@ -179,7 +179,8 @@ def test_its_document_is_valid_and_tells_what_is_read_and_written(more: dict[str
     assert set(read["messages"]) == {"StatusChanged", "Revoked", "Superseded", "Merged", "Erased"}
     message = document["components"]["messages"]["servicerequests.v1.StatusChanged"]
     assert message["payload"]["$ref"].rpartition("/")[2] in document["components"]["schemas"]
-    assert document["operations"]["receive_servicerequests_v1"]["bindings"]["kafka"]["groupId"]["enum"] == ["potholes"]
+    bindings = document["operations"]["receive_servicerequests_v1"]["bindings"]["kafka"]
+    assert bindings["groupId"]["enum"] == [subscriber.group] == ["dft.subscriber.potholes"]
     assert document["operations"]["send_dead_letters"]["action"] == "send"
     assert "b" not in json.dumps(document["servers"]).split('"')
     specification = subscriber.app.schema.to_specification()
