@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from backbone.errors import BackboneError, FatalError
+from backbone.errors import BackboneError, FatalError, TransientError
 from backbone.event import Origin
 from backbone.kafka.readers import ensure_not_denied, partition_counts
 from backbone.secret import Secret
@@ -105,8 +105,9 @@ class Transform:
     async def run(self, *, until_caught_up: bool = False) -> None:
         """Run until SIGTERM or SIGINT, or with ``until_caught_up`` until everything there is has been done.
 
-        Without ``until_caught_up``, a broker that is away and credentials or rights that are refused are waited for,
-        visibly. Raises ConfigurationError and FatalError with what to do about it, and otherwise UnreachableError too.
+        Without ``until_caught_up``, a broker that is away, topics that are missing, and credentials or rights that are
+        refused are waited for, visibly. Raises ConfigurationError and FatalError with what to do about it, and
+        otherwise TransientError too.
         """
         routes = self.routes.with_facts({}, _nobody if self.settings.facts_without_hook == "dead" else None)
         routes.topic_pattern()  # so that what cannot be is refused before anything begins
@@ -199,7 +200,7 @@ class Transform:
         missing = [topic for topic in (*own, *outputs) if topic not in counts]
         if missing:
             guidance = f"run `backbone subscriber topics {self.name} --transform`, and create those it writes to"
-            raise FatalError(f"topics are missing: {', '.join(missing)}", code="topic.missing", guidance=guidance)
+            raise TransientError(f"topics are missing: {', '.join(missing)}", code="topic.missing", guidance=guidance)
         if counts[self.positions_topic] != PARTITIONS:
             message = f"{self.positions_topic} has {counts[self.positions_topic]} partitions and must have {PARTITIONS}"
             guidance = "positions lie by their count: make the topic anew with `backbone subscriber topics`"

@@ -29,6 +29,7 @@ from backbone.subscriber.positions import positions_topic
 from backbone.testing.events import Publisher
 from backbone.topics import COMPACTED
 from schemas.servicerequests.v1 import StatusChanged, Updated
+from tests.integration.subscribers import until
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
@@ -380,15 +381,19 @@ async def test_positions_are_moved_by_command(
 async def test_missing_topics_are_named_at_the_start(
     broker: str, organisation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A transform whose topics are not there says which and what to do; the command makes its own."""
+    """A transform whose topics are not there says which, or waits for them; the command makes its own."""
     transform = made(broker, organisation, to=[f"{organisation}.out"])
     transform.on(StatusChanged, organisations=[organisation])(lambda event: None)
     with pytest.raises(BackboneError, match=r"\.out") as caught:
-        await transform.run()
+        await transform.run(until_caught_up=True)
     assert caught.value.code == "topic.missing"
+    serving = asyncio.create_task(transform.run())
+    await until(lambda: transform.trouble == "topic.missing")
     monkeypatch.setenv("BACKBONE_BOOTSTRAP_SERVERS", broker)
     monkeypatch.setenv("BACKBONE_ORGANISATION", organisation)
     assert await command.topics("t", transform=True, replication_factor=1) == 0
     await create_topics(KafkaConnection(broker), [TopicSpec(f"{organisation}.out", 1, 1)])
     await create_topics(KafkaConnection(broker), [TopicSpec(f"{organisation}.servicerequests.v1", 1, 1)])
-    await caught_up(transform)
+    await until(lambda: transform.ready)
+    transform.stop()
+    await asyncio.wait_for(serving, 40)
