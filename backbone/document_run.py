@@ -12,12 +12,13 @@ from backbone.adapter import Context, Document
 from backbone.errors import DocumentError
 from backbone.event import Encoder, new_traceparent
 from backbone.examine import Examined, examine
+from backbone.ledger import LedgerEntry
 from backbone.moments import rfc3339
 from backbone.pipeline import BATCH_RECORDS, DocumentFacts, Pipeline
 from backbone.receipts import Counts, DocumentOutcome, Receipt, receipt_of
 from backbone.session import Batches, Session, continued
 from backbone.sources.source import Source, SourceDocument
-from backbone.state import LedgerEntry, OpenDocument
+from backbone.state import OpenDocument
 
 SLICE_RECORDS = 100
 """After so many records the event loop gets its turn: longer slices starve the sender of the last transaction."""

@@ -13,12 +13,13 @@ from typing import Protocol
 from backbone import receipts, rejects
 from backbone.batch import Batch
 from backbone.feed import FeedSetup
+from backbone.ledger import LedgerEntry
 from backbone.moments import epoch_ms, rfc3339
 from backbone.packed import Message, pack
 from backbone.pipeline import Partitioner
 from backbone.receipts import Counts, Receipt
 from backbone.sources.source import Fingerprint
-from backbone.state import Checkpoint, LedgerEntry, OpenDocument, ShardState
+from backbone.state import Checkpoint, OpenDocument, ShardState
 from backbone.tally import Tally
 
 Batches = Mapping[tuple[str, int], Sequence[bytes]]

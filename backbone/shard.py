@@ -170,7 +170,7 @@ class Shard:
         self.status.knows(state)
         self.status.running(epoch_ms(self._now()))
         self._note(session)
-        for _, fingerprint, outcome in sorted(state.ended, key=lambda entry: entry[0]):
+        for _, fingerprint, outcome in sorted(state.ledger.ended, key=lambda entry: entry[0]):
             await self.feed.source.finish(fingerprint, outcome)
         self._log.info("shard.opened", generation=state.checkpoint.generation, ordinal=state.checkpoint.ordinal)
         return session

@@ -13,7 +13,6 @@ The state topic is compacted; every value is JSON with its version ``v``. Keys, 
 A newer version than this program knows is refused: an older worker must not go on from what it does not understand.
 """
 
-import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import Any, Final
 import orjson
 
 from backbone.errors import FatalError, MadeAnewError
+from backbone.ledger import Ledger, LedgerEntry, file_key
 from backbone.packed import Message
 from backbone.receipts import Counts
 from backbone.rejects import Reject, ordinal_of, short_id
@@ -32,7 +32,6 @@ STATE_VERSION: Final = 1
 META_KEY: Final = b"meta"
 LEDGER_DAYS: Final = 400
 EXPIRED_PER_TRANSACTION: Final = 500
-RECENT_DOCUMENTS: Final = 8
 DAY_MS: Final = 86_400_000
 
 
@@ -66,25 +65,6 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """How a document ended, and the receipt that says so. ``at_ms`` is milliseconds since 1970."""
-
-    sha256: str
-    outcome: str
-    receipt: str
-    name: str
-    file: tuple[str, int, int]
-    records: int
-    at_ms: int
-    code: str = ""
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Return the file that the document stood in."""
-        return Fingerprint(*self.file)
-
-
-@dataclass(frozen=True, slots=True)
 class RejectEntry:
     """A reject that is not settled: enough to list it and to find its record on the rejects topic."""
 
@@ -105,9 +85,7 @@ class ShardState:
     shard: str
     seen_capacity: int
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    ledger: dict[str, LedgerEntry] = field(default_factory=dict)
-    files: dict[str, tuple[str, int]] = field(default_factory=dict)
-    ended: list[tuple[int, Fingerprint, str]] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
     rejects: dict[str, RejectEntry] = field(default_factory=dict)
     segments: dict[str, tuple[int, str]] = field(default_factory=dict)
     topics: dict[str, str] = field(default_factory=dict)
@@ -139,9 +117,9 @@ class ShardState:
             case "cp":
                 self.checkpoint = _checkpoint(content)
             case "doc":
-                self.ledger[name] = LedgerEntry(**content["entry"])
+                self.ledger.enter(LedgerEntry(**content["entry"]))
             case "file":
-                self._remember_file(name, Fingerprint(*content["file"]), content["outcome"], content["at_ms"])
+                self.ledger.enter_file(name, Fingerprint(*content["file"]), content["outcome"], content["at_ms"])
             case "seen":
                 self.segments[name] = (content["number"], content["hashes"])
             case "rej":
@@ -154,10 +132,8 @@ class ShardState:
         match kind:
             case "cp":
                 self.checkpoint = Checkpoint()
-            case "doc":
-                self.ledger.pop(name, None)
-            case "file":
-                self.files.pop(name, None)
+            case "doc" | "file":
+                self.ledger.forget(kind, name)
             case "seen":
                 self.segments.pop(name, None)
             case "rej":
@@ -172,8 +148,7 @@ class ShardState:
 
     def outcome_of(self, fingerprint: Fingerprint) -> str | None:
         """Return how the document of this fingerprint ended, or None: the source's view of the ledger."""
-        entry = self.files.get(file_key(fingerprint))
-        return None if entry is None else entry[0]
+        return self.ledger.outcome_of(fingerprint)
 
     def unfinished(self) -> Fingerprint | None:
         """Return the document that was begun and not ended."""
@@ -182,30 +157,21 @@ class ShardState:
 
     def recent(self) -> list[Fingerprint]:
         """Return the documents that ended last."""
-        return [fingerprint for _, fingerprint, _ in self.ended]
+        return [fingerprint for _, fingerprint, _ in self.ledger.ended]
 
     def expired(self, now_ms: int, reject_days: int) -> list[Message]:
         """Forget ledger and file entries after 400 days, and rejects whose record has left its topic.
 
         Returns their tombstones, a bounded number at a time.
         """
-        old = now_ms - LEDGER_DAYS * DAY_MS
         gone = now_ms - reject_days * DAY_MS
-        keys = [("doc", sha) for sha, entry in self.ledger.items() if entry.at_ms < old]
-        keys += [("file", name) for name, (_, at_ms) in self.files.items() if at_ms < old]
+        keys = [*self.ledger.older_than(now_ms - LEDGER_DAYS * DAY_MS)]
         keys += [("rej", name) for name, entry in self.rejects.items() if entry.at_ms < gone]
         tombstones: list[Message] = []
         for kind, name in keys[:EXPIRED_PER_TRANSACTION]:
             self._forget(kind, name)
             tombstones.append(tombstone(f"{kind}/{self.shard}/{name}"))
         return tombstones
-
-    def _remember_file(self, name: str, fingerprint: Fingerprint, outcome: str, at_ms: int) -> None:
-        """Keep every outcome by digest, and the last few with their file, to redo what follows a commit."""
-        self.files[name] = (outcome, at_ms)
-        self.ended.append((at_ms, fingerprint, outcome))
-        if len(self.ended) > RECENT_DOCUMENTS:
-            self.ended.remove(min(self.ended, key=lambda entry: entry[0]))
 
     def open_cases(self) -> dict[int, str]:
         """Return the short ids of unsettled rejects with the hash of their case."""
@@ -238,13 +204,13 @@ class ShardState:
         written = []
         if entry.outcome != "aborted":
             name = file_key(fingerprint)
-            self._remember_file(name, fingerprint, entry.outcome, entry.at_ms)
+            self.ledger.enter_file(name, fingerprint, entry.outcome, entry.at_ms)
             file = [fingerprint.path, fingerprint.size, fingerprint.modified_ns]
             content = {"outcome": entry.outcome, "at_ms": entry.at_ms, "file": file}
             written.append(_record(f"file/{self.shard}/{name}", content))
         known = self.ledger.get(entry.sha256)
         if known is None or known.outcome != "complete":
-            self.ledger[entry.sha256] = entry
+            self.ledger.enter(entry)
             written.append(_record(f"doc/{self.shard}/{entry.sha256}", {"entry": _fields(entry)}))
         return written
 
@@ -265,10 +231,12 @@ class ShardState:
 
         The count of documents goes on, from ``ordinal`` at least: receipts and sequences are numbered by it.
         """
-        names: dict[str, Iterable[str]] = {
-            "doc": self.ledger, "file": self.files, "seen": self.segments, "rej": self.rejects,
-        }  # fmt: skip
-        keys = [f"{kind}/{self.shard}/{name}" for kind, known in names.items() for name in known]
+        names = [
+            *self.ledger.names(),
+            *(("seen", slot) for slot in self.segments),
+            *(("rej", reject) for reject in self.rejects),
+        ]
+        keys = [f"{kind}/{self.shard}/{name}" for kind, name in names]
         before = self.checkpoint
         fresh = Checkpoint(before.generation + 1, max(before.ordinal, ordinal), writer, control=before.control)
         return [*map(tombstone, keys), *self.forget_topics(), self.write_checkpoint(fresh)]
@@ -299,12 +267,6 @@ class ShardState:
 def meta_record(partitions: int) -> Message:
     """Return the record that pins the number of partitions, which is part of every shard's place."""
     return META_KEY, orjson.dumps({"v": STATE_VERSION, "partitions": partitions}), []
-
-
-def file_key(fingerprint: Fingerprint) -> str:
-    """Return 128 bits in hexadecimal that stand for a file as a listing shows it."""
-    content = f"{fingerprint.path}\0{fingerprint.size}\0{fingerprint.modified_ns}"
-    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def tombstone(key: str) -> Message:

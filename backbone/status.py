@@ -154,11 +154,10 @@ class ShardStatus:
 
     def knows(self, state: ShardState) -> None:
         """Take over what the state tells of documents that ended before we were here."""
-        held = [entry for entry in state.ledger.values() if entry.outcome == "held"]
+        held = state.ledger.held()
         self.held = {entry.sha256: entry.code for entry in held}
         self.held_since_ms = min((entry.at_ms for entry in held), default=0)
-        well = (at_ms for outcome, at_ms in state.files.values() if outcome in {"complete", "duplicate"})
-        self.last_success_ms = max(self.last_success_ms, max(well, default=0))
+        self.last_success_ms = max(self.last_success_ms, state.ledger.last_success_ms())
 
     def running(self, now_ms: int) -> None:
         """Note that the state is loaded. It does not end a stall: only what goes well afterwards does."""

@@ -16,6 +16,7 @@ from backbone.receipts import Counts, Receipt
 from backbone.reporting import Sight
 from backbone.sources.files import FilesSettings, FilesSource
 from backbone.sources.filesystem import FileEntry, LocalFolder
+from backbone.sources.source import Fingerprint
 from backbone.sources.unpack import Spool
 from backbone.state import ShardState
 from backbone.status import ShardStatus, Verdict, worst
@@ -114,7 +115,12 @@ def test_documents_change_the_verdict() -> None:
 def test_a_new_owner_knows_when_the_last_document_came() -> None:
     """After a fail-over a feed is as late, and as held back, as it was before."""
     state = ShardState("f/main", 10)
-    state.files = {"a": ("complete", NOW - 90_000), "b": ("duplicate", NOW - 70_000), "c": ("aborted", NOW)}
+    for name, outcome, at_ms in (
+        ("0a", "complete", NOW - 90_000),
+        ("0b", "duplicate", NOW - 70_000),
+        ("0c", "held", NOW),
+    ):
+        state.ledger.enter_file(name, Fingerprint(name, 1, 1), outcome, at_ms)
     status = running(expected_every_secs=60)
     status.knows(state)
     assert status.last_success_ms == NOW - 70_000
