@@ -152,3 +152,15 @@ def exit_code(error: BackboneError) -> int:
     if isinstance(error, UnreachableError):
         return 3
     return EXIT_FATAL if isinstance(error, FatalError) else 1
+
+
+def places_of(error: BaseException, most: int = 6) -> list[str]:
+    """Return where in the code an error came up, ``module:line``, the innermost last.
+
+    The message of a foreign error may hold a value and is never logged; this is what is said in its place.
+    """
+    places, trace = [], error.__traceback__
+    while trace is not None:
+        places.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return places[-most:]

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from backbone.adapter import AnyAdapter, Context, Skip
 from backbone.batch import BATCH_PARTITION_BYTES, Batch
-from backbone.errors import FatalError, RecordError, UnmappedCodeError
+from backbone.errors import FatalError, RecordError, UnmappedCodeError, places_of
 from backbone.event import Encoder, Origin, record_digest
 from backbone.formats.reader import Malformed, RawRecord
 from backbone.receipts import Counts
@@ -253,11 +253,8 @@ class Pipeline:
     def _unexpected(self, error: Exception, raw: RawRecord, position: Position, identity: bytes) -> None:
         """Reject a record on which the adapter itself failed; say where, by line of code only."""
         self.unexpected_in_a_row += 1
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        where = "" if place is None else f" at {place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}"
-        message = f"the adapter failed on this record with {type(error).__name__}{where}"
+        where = "".join(places_of(error, 1))
+        message = f"the adapter failed on this record with {type(error).__name__} at {where}"
         self._reject(raw, "record.unexpected", message, position, identity)
         if self.unexpected_in_a_row >= UNEXPECTED_IN_A_ROW:
             message = f"the adapter failed on {UNEXPECTED_IN_A_ROW} records in a row, last with {type(error).__name__}"

@@ -15,7 +15,7 @@ import structlog
 from backbone import points
 from backbone.control import Command
 from backbone.document_run import DocumentRun
-from backbone.errors import BackboneError, FatalError, FencedError, TransientError
+from backbone.errors import BackboneError, FatalError, FencedError, TransientError, places_of
 from backbone.feed import Feed
 from backbone.kafka.partitioning import CachedPartitioner
 from backbone.moments import epoch_ms
@@ -301,21 +301,12 @@ class Shard:
             code, message, guidance, more = error.code, error.message, error.guidance, {}
         else:
             code, message, guidance = "internal.error", f"unexpected {type(error).__name__}", "report it with the log"
-            more = {"where": _where(error)}
+            more = {"where": places_of(error)}
         if self.status.stalled(code, message, guidance, now_ms, ended=fatal):  # once a cause, not once a try
             self.tally.stalled(code)
             write = self._log.error if fatal or more else self._log.warning
             write("feed.stopped" if fatal else "feed.stalled", code=code, message=message, **more)
         return fatal
-
-
-def _where(error: BaseException) -> list[str]:
-    """Return where in the code an error came up, without its message, which may hold a value."""
-    places, trace = [], error.__traceback__
-    while trace is not None:
-        places.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return places[-6:]
 
 
 async def _next(

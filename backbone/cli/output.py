@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from backbone.errors import BackboneError
+from backbone.errors import BackboneError, places_of
 from backbone.problems import InvalidDeploymentError
 
 SCHEMA_VERSION: Final = 1
@@ -65,9 +65,6 @@ def problem(error: BackboneError) -> None:
 
 def ours(error: BaseException) -> None:
     """Say that a problem is a fault of Backbone itself; its text may hold data and is not shown."""
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
-        trace = trace.tb_next
+    place = "".join(places_of(error, 1))
     say(f"error internal.error: unexpected {type(error).__name__} at {place}; this is a fault of Backbone", "red")
     say("  what to do: run the command again with --debug and report the trace, without any record's data")

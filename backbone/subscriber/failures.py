@@ -4,6 +4,7 @@ from typing import Any
 
 import structlog
 
+from backbone.errors import places_of
 from backbone.subscriber.errors import UnreadableError
 
 log = structlog.get_logger(__name__)
@@ -11,12 +12,8 @@ log = structlog.get_logger(__name__)
 
 def note_failure(record: Any, error: BaseException, code: str, tries: int) -> None:
     """Log a failure. The message of a foreign error may hold a value; its kind and its line of code do not."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = "" if place is None else f"{place.tb_frame.f_globals.get('__name__')}:{place.tb_lineno}"
     ours = {"message": error.message, "guidance": error.guidance} if isinstance(error, UnreadableError) else {}
     log.warning(
         "event.failed", topic=record.topic, partition=record.partition, offset=record.offset, tries=tries,
-        error=type(error).__name__, code=code, at=where, **ours,
+        error=type(error).__name__, code=code, at="".join(places_of(error, 1)), **ours,
     )  # fmt: skip

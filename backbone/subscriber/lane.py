@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from backbone import points
-from backbone.errors import BackboneError, FatalError, FencedError
+from backbone.errors import BackboneError, FatalError, FencedError, places_of
 from backbone.kafka.connection import KafkaConnection
 from backbone.kafka.dead_letters import MAX_LETTER_BYTES
 from backbone.kafka.partition_reader import PartitionReader
@@ -208,12 +208,14 @@ class Lane:
         if isinstance(error, FencedError):
             log.warning("lane.fenced", topic=topic, partition=partition)
             return False
+        more = {}
         if not isinstance(error, BackboneError):
-            log.error("lane.stalled", topic=topic, partition=partition, error=type(error).__name__)
+            more = {"where": places_of(error)}
             error = BackboneError(f"unexpected {type(error).__name__}", guidance="report it with the log")
         self.stalled = error
         self.ended = isinstance(error, FatalError)
-        log.warning("lane.stalled", topic=topic, partition=partition, code=error.code, message=error.message)
+        write = log.error if more else log.warning
+        write("lane.stalled", topic=topic, partition=partition, code=error.code, message=error.message, **more)
         return self.ended
 
     @property
