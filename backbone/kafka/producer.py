@@ -14,6 +14,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
+    IllegalOperation,
     InvalidTransactionTimeout,
     KafkaConnectionError,
     KafkaError,
@@ -125,19 +126,22 @@ class TransactionalProducer:
         guards.forget_refused(producer)
         with waiting(SENDING) as wait:
             wait.why = self._why_refused
-            async with asyncio.timeout(SEND_DEADLINE_SECS):
-                for (topic, partition), messages in batches.items():
-                    await self._known(topic)
-                    for part in _parts(messages, len(recorded) + RECORD_FRAME_BYTES, self._largest_bytes):
-                        batch = RecordBatch(part, recorded, timestamp)
-                        future = await producer.send_batch(batch, topic, partition=partition)
-                        future.add_done_callback(guards._retrieve)
-                        futures.append(future)
-                    points.reached("transaction.batch-sent")
-                try:
+            try:
+                async with asyncio.timeout(SEND_DEADLINE_SECS):
+                    for (topic, partition), messages in batches.items():
+                        await self._known(topic)
+                        for part in _parts(messages, len(recorded) + RECORD_FRAME_BYTES, self._largest_bytes):
+                            batch = RecordBatch(part, recorded, timestamp)
+                            future = await producer.send_batch(batch, topic, partition=partition)
+                            future.add_done_callback(guards._retrieve)
+                            futures.append(future)
+                        points.reached("transaction.batch-sent")
                     self._notice(await asyncio.gather(*futures))
-                finally:
-                    futures.clear()  # or an error holds this frame, the frame its future, and the future the error
+            except IllegalOperation:  # the transaction has failed meanwhile: a batch that was sent before knows why
+                await asyncio.gather(*(future for future in futures if future.done()))
+                raise
+            finally:
+                futures.clear()  # or an error holds this frame, the frame its future, and the future the error
         points.reached("transaction.all-sent")
         points.reached("commit.before")
         with waiting(COMMITTING):
@@ -229,7 +233,7 @@ def classified(error: BaseException, principal: str = "") -> BaseException:
             denied = _denied(one for one in (error, cause) if isinstance(one, kind))
             said = text.format(name=name, denied=denied, whom=f" to {principal}" if principal else "")
             return _MADE[code](said, code=code, guidance=guidance)
-    if isinstance(error, KafkaError | TimeoutError | AssertionError):
+    if isinstance(error, KafkaError | IllegalOperation | TimeoutError | AssertionError):
         return TransientError(f"the transaction failed with {name}; its state will be read again", code="broker.failed")
     return error
 

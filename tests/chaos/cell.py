@@ -114,7 +114,8 @@ class Cell:
                 problems.append(f"{slot.name} did not stop within {STOP_SECS:.0f} s")
                 slot.signal(signal.SIGKILL)
             else:
-                if code not in {0, -signal.SIGTERM}:  # it may not have come as far as to handle signals
+                # it may not have come as far as to handle signals, or reach the point where it was to die only now
+                if code not in {0, -signal.SIGTERM, -signal.SIGKILL}:
                     problems.append(f"{slot.name} stopped with exit code {code}")
         await asyncio.gather(*self._logs)
         return problems

@@ -78,6 +78,31 @@ async def test_a_transaction_with_one_refused_batch_is_never_committed(
     assert await visible(connection, name) == []
 
 
+async def test_a_transaction_that_fails_while_it_is_sent_says_why(
+    connection: KafkaConnection, organisation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client then takes no more batches; that we were fenced is known from those that it took before."""
+    name = await topic(connection, organisation)
+    other = f"{organisation}.other"
+    await create_topics(connection, [TopicSpec(other, 1, 1)])
+    producer = await started(connection, organisation)
+    sent: list[asyncio.Future[object]] = []
+    send_batch = AIOKafkaProducer.send_batch
+
+    async def slowly(self: AIOKafkaProducer, *arguments: object, **named: object) -> asyncio.Future[object]:
+        if sent:
+            await asyncio.wait(sent)
+        else:
+            await (await started(connection, organisation)).discard()
+        sent.append(await send_batch(self, *arguments, **named))
+        return sent[-1]
+
+    monkeypatch.setattr(AIOKafkaProducer, "send_batch", slowly)
+    with pytest.raises(FencedError):
+        await producer.publish({(name, 0): [message("one")], (other, 0): [message("two")]}, NOW)
+    assert len(sent) == 1, "the second batch was refused by the client itself"
+
+
 async def test_state_is_read_to_the_high_watermark_behind_a_siblings_open_transaction(
     connection: KafkaConnection, organisation: str
 ) -> None:
