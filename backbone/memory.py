@@ -1,18 +1,18 @@
 """Settings of the process's memory for a worker: what the collector and the C allocator do between records."""
 
+import asyncio
 import contextlib
 import ctypes
 import gc
-import time
 from typing import Final
 
-SETTLE_EVERY_SECS: Final = 1.0
+SETTLE_WITHIN_SECS: Final = 0.5
 TRIM_THRESHOLD: Final = -1
 TOP_PAD: Final = -2
 MMAP_THRESHOLD: Final = -3
 """Numbers of glibc's ``mallopt`` parameters (``malloc.h``)."""
 
-_settled_at = 0.0
+_due_at = 0.0
 
 
 def tune() -> None:
@@ -33,13 +33,21 @@ def tune() -> None:
 
 
 def settle() -> None:
-    """Let go of what an error has left behind: its traceback holds whole sessions, in cycles that nobody looks for.
+    """Let go, in a moment, of what an error has left behind: to be called from a running event loop.
 
-    With the thresholds above it took minutes until they went, and a feed that failed again and again had several
-    hundred megabytes by then. At most once a second, as a collection takes some hundredths of one.
+    Its traceback holds whole sessions, in cycles that nobody looks for. With the thresholds above it took minutes until
+    they went, and a feed that failed again and again had several hundred megabytes by then. What becomes free lies
+    between what is in use, so glibc is asked to give such pages back. All of it takes some hundredths of a second, so
+    errors that come together, as those of all shards when a broker goes, are seen to together.
     """
-    global _settled_at  # noqa: PLW0603 - one collector a process
-    now = time.monotonic()
-    if now - _settled_at >= SETTLE_EVERY_SECS:
-        _settled_at = now
-        gc.collect()
+    global _due_at  # noqa: PLW0603 - one collector a process
+    loop = asyncio.get_running_loop()
+    if loop.time() >= _due_at:
+        _due_at = loop.time() + SETTLE_WITHIN_SECS
+        loop.call_at(_due_at, _collect)
+
+
+def _collect() -> None:
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-FIGURES: Final = ("rss_bytes", "descriptors", "sockets", "tasks")
+FIGURES: Final = ("rss_bytes", "blocks", "descriptors", "sockets", "tasks")
 HOUR_SECS: Final = 3_600.0
 
 

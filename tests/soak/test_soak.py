@@ -45,7 +45,8 @@ def test_the_slope_is_that_of_the_line() -> None:
 def test_samples_before_the_warm_up_do_not_count(tmp_path: Path) -> None:
     """What a process takes while it starts is no growth; afterwards each figure has its slope an hour."""
     path = tmp_path / "samples"
-    lines = [{"at": at, "rss_bytes": 50 + at, "descriptors": 9, "sockets": 3, "tasks": 4} for at in range(100, 200, 10)]
+    steady = {"blocks": 1, "descriptors": 9, "sockets": 3, "tasks": 4}
+    lines = [{"at": at, "rss_bytes": 50 + at, **steady} for at in range(100, 200, 10)]
     path.write_text("".join(json.dumps(line) + "\n" for line in [{**lines[0], "at": 0, "rss_bytes": 1}, *lines]))
     found = {trend.figure: trend for trend in trends(path, warm_up_secs=100)}
     assert found["rss_bytes"].slope == pytest.approx(3_600)

@@ -22,7 +22,7 @@ from schemas.servicerequests.v1 import StatusChanged
 
 
 def sample() -> dict[str, float]:
-    """Return memory, descriptors, sockets and tasks of this process now."""
+    """Return memory, blocks that Python has allocated, descriptors, sockets and tasks of this process now."""
     descriptors, sockets = 0, 0
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - one of them is gone when it is looked at
         descriptors += 1
@@ -34,6 +34,7 @@ def sample() -> dict[str, float]:
     return {
         "at": time.monotonic(),
         "rss_bytes": pages * os.sysconf("SC_PAGE_SIZE"),
+        "blocks": sys.getallocatedblocks(),
         "descriptors": descriptors,
         "sockets": sockets,
         "tasks": len(asyncio.all_tasks()),
