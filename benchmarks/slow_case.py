@@ -71,8 +71,7 @@ async def read(bootstrap_servers: str, organisation: str, slow_secs: float) -> N
             subscriber.app.exit()
 
     task = asyncio.create_task(subscriber.run())
-    await asyncio.sleep(0)
-    while not subscriber.runtime.ready:
+    while not subscriber.ready:
         await asyncio.sleep(0.01)
     print(READY, flush=True)
     await task
@@ -93,8 +92,8 @@ class Reader:
             stdout=subprocess.PIPE, limit=10_000_000,
         )  # fmt: skip
         assert process.stdout is not None
-        while (await process.stdout.readline()).decode().strip() != READY:
-            assert process.returncode is None
+        while (line := (await process.stdout.readline()).decode()).strip() != READY:
+            assert line, "a reader ended before it was ready"
         return cls(process, process.stdout)
 
     async def handled(self) -> dict[str, float]:
