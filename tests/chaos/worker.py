@@ -6,39 +6,24 @@ python -m tests.chaos.worker [...] relay SERVERS ORGANISATION SOURCE
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from backbone import document_run, points, watchdog, worker
+from backbone import document_run, watchdog, worker
 from backbone.config import load
 from backbone.logs import configure_logging
 from backbone.shard import Shard
 from backbone.sources.files import FilesSource
 from backbone.subscriber import lane
+from backbone.testing.crash import strike_at
 from tests.chaos.holes import HOLES
 from tests.chaos.relay import relay
 
 BATCH_RECORDS = 100
 """So few records a transaction that every document takes several."""
-
-
-def die_at(point: str, times: int) -> None:
-    """Arrange for our own end."""
-    left = times
-
-    def hook(reached: str) -> None:
-        nonlocal left
-        if reached == point:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    points.hook = hook
 
 
 def skew(secs: float) -> None:
@@ -68,7 +53,7 @@ def main() -> int:
     lane.TRANSACTION_RECORDS = BATCH_RECORDS  # type: ignore[misc]  # for this process only
     if chosen.die_at:
         point, _, times = chosen.die_at.partition(":")
-        die_at(point, int(times))
+        strike_at(point, int(times))
     if chosen.skew:
         skew(chosen.skew)
     if chosen.no_watchdog:

@@ -18,7 +18,8 @@ from backbone.provisioning import apply, ensure_fit_to_run
 from backbone.testing.rows import HEADER, events, faults, rows, write
 from backbone.topics import LEAST_MESSAGE_BYTES, TopicsRefusedError
 from backbone.worker import Worker, run_worker
-from tests.faults.watching import ROOT, receipts, rejects, shown, until
+from tests.faults.watching import ROOT, shown, until
+from tests.outcomes import receipts, rejects
 
 BAD = "31/02/2031 09:00,06/01/2031,799000,RECORDED,,NI2,N3,RSW,RES,1\n"
 INJECTED = '=HYPERLINK("http://example.org","x")+cmd|\' /C calc\'!A0'

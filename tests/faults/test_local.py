@@ -18,7 +18,8 @@ from backbone.kafka.readers import consumer
 from backbone.provisioning import apply
 from backbone.testing.rows import HEADER, Row, events, faults, rows, seen, write
 from tests.faults.conftest import Stricken
-from tests.faults.watching import Processes, receipts, stalled, until
+from tests.faults.watching import Processes, stalled, until
+from tests.outcomes import receipts
 
 pytestmark = pytest.mark.xdist_group("stricken")
 FEED = """

@@ -24,7 +24,8 @@ from backbone.provisioning import apply, ensure_fit_to_run
 from backbone.state import meta_record, tombstone
 from backbone.testing.rows import Row, events, faults, headers, rows, seen, write
 from backbone.worker import Worker, run_worker
-from tests.faults.watching import ROOT, receipts, until
+from tests.faults.watching import ROOT, until
+from tests.outcomes import receipts
 
 OWN = '''
 from dataclasses import replace

@@ -12,7 +12,8 @@ from backbone.kafka.admin import admin, describe_topics
 from backbone.provisioning import apply, ensure_fit_to_run
 from backbone.testing.rows import events, faults, headers, rows, write
 from backbone.worker import Worker, run_worker
-from tests.faults.watching import receipts, until
+from tests.faults.watching import until
+from tests.outcomes import receipts
 
 FIRST, SECOND = list(rows(200)), list(rows(100, first=200))
 

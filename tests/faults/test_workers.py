@@ -12,7 +12,8 @@ from backbone.testing.kafka_proxy import END_TXN, Disturbance
 from backbone.testing.rows import events, faults, rows, write
 from backbone.worker import Worker
 from tests.faults.conftest import Stricken
-from tests.faults.watching import Processes, frozen, receipts, unsettled, until
+from tests.faults.watching import Processes, frozen, unsettled, until
+from tests.outcomes import receipts
 
 SHORT_TRANSACTIONS = "--set=backbone.kafka.producer.TRANSACTION_TIMEOUT_MS=1000"
 

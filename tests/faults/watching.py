@@ -12,8 +12,6 @@ from aiokafka import TopicPartition
 
 from backbone.config import Deployment
 from backbone.kafka.readers import consumer, partition_counts, read_topics
-from backbone.receipts import Receipt
-from backbone.rejects import Reject
 from backbone.worker import Worker
 
 ROOT: Final = Path(__file__).parents[2]
@@ -30,22 +28,6 @@ def shown(worker: Worker) -> tuple[str, str]:
     """Return state and code of a worker's first feed, as it tells them to the outside."""
     verdict = worker.reporter.look()[0].verdict
     return verdict.state, verdict.code
-
-
-async def receipts(deployment: Deployment) -> list[Receipt]:
-    """Return every receipt, in order."""
-    return [
-        Receipt.model_validate_json(record.value or b"")
-        async for record in read_topics(deployment.connection, [deployment.topics.receipts])
-    ]
-
-
-async def rejects(deployment: Deployment) -> list[Reject]:
-    """Return everything on the rejects topic."""
-    return [
-        Reject.model_validate_json(record.value or b"")
-        async for record in read_topics(deployment.connection, [deployment.topics.rejects])
-    ]
 
 
 def resident_bytes(process_id: int) -> int:

@@ -10,7 +10,6 @@ every clock of the day off by so many seconds, which change by RATE in a second.
 import argparse
 import asyncio
 import importlib
-import os
 import signal
 import sys
 import time
@@ -18,25 +17,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from backbone import points, watchdog, worker
+from backbone import watchdog, worker
 from backbone.config import load
 from backbone.logs import configure_logging
 from backbone.shard import Shard
 from backbone.sources.files import FilesSource
-
-
-def freeze_at(point: str, times: int) -> None:
-    """Stop this process once, when a point is reached for the so-manieth time."""
-    left = times
-
-    def hook(reached: str) -> None:
-        nonlocal left
-        if reached == point:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGSTOP)
-
-    points.hook = hook
+from backbone.testing.crash import strike_at
 
 
 def clock(start_secs: float, rate: float) -> None:
@@ -74,7 +60,7 @@ def main() -> int:
         setattr(found, constant, type(getattr(found, constant))(value))
     if chosen.freeze_at:
         point, _, times = chosen.freeze_at.partition(":")
-        freeze_at(point, int(times or 1))
+        strike_at(point, int(times or 1), signal.SIGSTOP)
     if chosen.clock:
         start, _, rate = chosen.clock.partition(",")
         clock(float(start), float(rate))

@@ -20,22 +20,14 @@ from backbone.subscriber import Settings, Subscriber
 from schemas.servicerequests.v1 import StatusChanged
 
 CHILD = """
-import asyncio, os, signal, sys
+import asyncio, os, sys
 from backbone import points
 from backbone.subscriber import Subscriber, Settings
+from backbone.testing.crash import strike_at
 from schemas.servicerequests.v1 import StatusChanged
 notes, secs, die_at = sys.argv[1:4]
 point, _, times = die_at.partition(":")
-left = int(times or 1)
-
-def die_when_it_is_time(name):
-    global left
-    if name == point:
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-points.hook = die_when_it_is_time
+strike_at(point, int(times or 1))
 subscriber = Subscriber("s", Settings())
 out = open(notes, "a")
 @subscriber.on(StatusChanged, organisations=[subscriber.settings.organisation])

@@ -12,11 +12,11 @@ from backbone import points
 from backbone.config import Deployment
 from backbone.control import Command, message_of
 from backbone.kafka.broker import PlainProducer
-from backbone.kafka.readers import read_topics
 from backbone.provisioning import apply
 from backbone.receipts import Receipt
 from backbone.testing.rows import Row, events, faults, headers, rows, write
 from backbone.worker import Worker, run_worker
+from tests.outcomes import balanced
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
 FIXED = ("  - {name: hw, adapter: symology, source: {type: files, url: drop, pattern: '*.csv', ready_after_secs: 0,"
@@ -32,14 +32,9 @@ async def killed(deployment: Deployment, point: str, times: int, *, forever: boo
     assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL, f"{point} was never reached"
 
 
-async def balanced(deployment: Deployment) -> list[Receipt]:
+async def numbered(deployment: Deployment) -> list[Receipt]:
     """Return the receipts, each of which must balance, with ordinals that follow each other."""
-    found = [
-        Receipt.model_validate_json(record.value or b"")
-        async for record in read_topics(deployment.connection, [deployment.topics.receipts])
-    ]
-    for receipt in found:
-        assert receipt.records == receipt.published + receipt.duplicate + receipt.skipped + receipt.rejected
+    found = await balanced(deployment)
     assert [receipt.ordinal for receipt in found] == list(range(len(found)))
     return found
 
@@ -55,7 +50,7 @@ async def test_a_kill_at_any_point_loses_and_repeats_nothing(deploy: Callable[..
     await killed(first, point, AT.get(point, 1))
     assert await run_worker(second.worker_settings(once=True)) == 0
     assert faults(await events(second.connection, second.organisation), wanted) == []
-    (receipt,) = await balanced(second)
+    (receipt,) = await numbered(second)
     assert (receipt.outcome, receipt.records, receipt.published) == ("complete", 9_000, 9_000)
 
 
@@ -81,7 +76,7 @@ async def test_a_kill_in_a_redrive_publishes_each_reject_once(deploy: Callable[.
     found = await events(third.connection, third.organisation)
     assert faults(found, wanted) == []
     assert all(headers(record)["ce_late"] == "true" for record in found)
-    assert [r.outcome for r in await balanced(third) if r.outcome == "redriven"] == ["redriven"]
+    assert [r.outcome for r in await numbered(third) if r.outcome == "redriven"] == ["redriven"]
 
 
 async def run_until_obeyed(deployment: Deployment, commands: int) -> int:

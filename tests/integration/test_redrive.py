@@ -10,15 +10,14 @@ from backbone.cli.rejects import open_rejects
 from backbone.config import Deployment
 from backbone.control import Command, message_of
 from backbone.kafka.broker import PlainProducer
-from backbone.kafka.readers import read_topics
 from backbone.moments import rfc3339
 from backbone.provisioning import apply
-from backbone.receipts import Receipt
 from backbone.redrive import repaired
-from backbone.rejects import REPAIR_TYPE, Reject
+from backbone.rejects import REPAIR_TYPE
 from backbone.rejects import message_of as reject_message
 from backbone.testing.rows import Row, events, faults, headers, rows, seen, write
 from backbone.worker import Worker
+from tests.outcomes import balanced, rejects
 
 FEED = (
     "\n  - {name: hw, adapter: symology, source: {type: files, url: drop, pattern: '*.csv', ready_after_secs: 0,"
@@ -45,16 +44,6 @@ async def command(deployment: Deployment, worker: Worker, **content: object) -> 
     async with asyncio.timeout(30):
         while any(shard.status.control <= offset for shard in worker.shards):
             await asyncio.sleep(0.02)
-
-
-async def receipts(deployment: Deployment) -> list[Receipt]:
-    found = [
-        Receipt.model_validate_json(record.value or b"")
-        async for record in read_topics(deployment.connection, [deployment.topics.receipts])
-    ]
-    for receipt in found:
-        assert receipt.records == receipt.published + receipt.duplicate + receipt.skipped + receipt.rejected
-    return found
 
 
 async def caught_up(worker: Worker, documents: int) -> None:
@@ -86,7 +75,7 @@ async def test_remapped_rejects_are_published_once_with_their_own_place(deploy: 
     late = sorted(headers(record)["ce_sequence"] for record in found if "ce_late" in headers(record))
     assert late == [f"00000000-{number:09d}-00" for number in range(11, 21)]
     assert await open_rejects(mapped) == {}
-    assert [(r.outcome, r.records, r.published) for r in await receipts(mapped)] == [
+    assert [(r.outcome, r.records, r.published) for r in await balanced(mapped)] == [
         ("complete", 30, 20),
         ("redriven", 10, 10),
     ]
@@ -103,10 +92,7 @@ async def test_a_repaired_record_keeps_its_identity(deploy: Callable[..., Deploy
     )
     async with running(deployment) as worker:
         await caught_up(worker, 1)
-        (reject,) = [
-            Reject.model_validate_json(record.value or b"")
-            async for record in read_topics(deployment.connection, [deployment.topics.rejects])
-        ]
+        (reject,) = await rejects(deployment)
         mended = repaired(reject, {**reject.raw, "History Date/Time": "06/01/2031 08:00"}, reject.rejected_at)
         async with PlainProducer(deployment.connection) as producer:
             await producer.send(
@@ -147,7 +133,7 @@ async def test_with_hold_case_later_records_wait_and_follow_in_order(deploy: Cal
     write(Path(strict.path.parent) / "drop" / "20310106.csv", [*every[:4], unknown(every[4]), *every[5:]])
     async with running(strict) as worker:
         await caught_up(worker, 1)
-    (receipt,) = await receipts(strict)
+    (receipt,) = await balanced(strict)
     assert receipt.reasons == {"record.unmapped-code": 1, "record.behind-reject": 3}
     mapped = deploy(FEED % (held % "open"))
     async with running(mapped) as worker:
@@ -162,9 +148,9 @@ async def test_a_held_document_can_be_released_and_discarded(deploy: Callable[..
     (Path(deployment.path.parent) / "drop" / "20310106.csv").write_text("<html>")
     async with running(deployment) as worker:
         await caught_up(worker, 1)
-        (receipt,) = await receipts(deployment)
+        (receipt,) = await balanced(deployment)
         await command(deployment, worker, kind="release", sha256=receipt.sha256)
         await caught_up(worker, 2)
-        assert [r.outcome for r in await receipts(deployment)] == ["held", "held"]
+        assert [r.outcome for r in await balanced(deployment)] == ["held", "held"]
         await command(deployment, worker, kind="discard", sha256=receipt.sha256)
         assert not any(shard.status.held for shard in worker.shards)

@@ -33,23 +33,14 @@ from tests.integration.subscribers import until
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
-import os, signal, sys
-from backbone import points
+import sys
 from backbone.subscriber import Event, Output, Settings, Transform
+from backbone.testing.crash import strike_at
 from schemas.servicerequests.v1 import StatusChanged
 
 point, _, times = sys.argv[2].partition(":")
-left = int(times or 0)
-
-def hook(name):
-    global left
-    if name == point:
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
 if point:
-    points.hook = hook
+    strike_at(point, int(times))
 transform = Transform("t", Settings(), to=[sys.argv[1]])
 
 @transform.on(StatusChanged, organisations=[transform.settings.organisation])

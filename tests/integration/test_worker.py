@@ -9,28 +9,12 @@ from pathlib import Path
 import orjson
 
 from backbone.config import Deployment
-from backbone.kafka.readers import read_topics
 from backbone.provisioning import apply
-from backbone.receipts import Receipt
-from backbone.rejects import Reject
 from backbone.testing.rows import events, faults, headers, rows, write
 from backbone.worker import Worker, run_worker
+from tests.outcomes import receipts, rejects
 
 BAD = "31/02/2031 09:00,06/01/2031,799000,RECORDED,,NI2,N3,RSW,RES,1\n"
-
-
-async def receipts(deployment: Deployment) -> list[Receipt]:
-    return [
-        Receipt.model_validate_json(record.value or b"")
-        async for record in read_topics(deployment.connection, [deployment.topics.receipts])
-    ]
-
-
-async def rejects(deployment: Deployment) -> list[Reject]:
-    return [
-        Reject.model_validate_json(record.value or b"")
-        async for record in read_topics(deployment.connection, [deployment.topics.rejects])
-    ]
 
 
 def drop(deployment: Deployment) -> Path:
