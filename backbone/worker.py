@@ -145,7 +145,7 @@ class Worker:
                 watch_stable_offsets(
                     self._settings.connection, self.reporter.written_topics, self.reporter.readers_wait
                 ),
-                self._stop_when_done(), self._stopping.wait(), *self._with_others(),
+                self._stop_when_done(), self._stopping.wait(), memory.give_back(), *self._with_others(),
             )
         ]  # fmt: skip
         try:

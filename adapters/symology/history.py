@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, Final, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -10,7 +9,7 @@ from typing_extensions import TypedDict
 
 from backbone import Adapter, Context, FeedOptions, Identity, RecordError, Skip
 from backbone.formats import RawRecord, XmlLayout
-from backbone.times import AmbiguousTime, UkClock
+from backbone.times import AmbiguousTime, uk_clock
 from schemas.servicerequests.v1 import State, StatusChanged
 from schemas.shared import Location, SourceStatus
 
@@ -66,11 +65,6 @@ class HistoryOptions(FeedOptions):
     )
     publish_descriptions: bool = True
     ambiguous_time: AmbiguousTime = "later"
-
-
-@cache
-def _clock(rule: AmbiguousTime) -> UkClock:
-    return UkClock(rule)
 
 
 def identity_of(raw: RawRecord) -> str:
@@ -141,7 +135,7 @@ def translate(line: HistoryLine, context: Context[HistoryOptions]) -> StatusChan
     # over SOAP both are date-times: the date counts in the first, the time of day in the second
     day, _, _ = _required(line, "HistoryDate").partition("T")
     _, _, clock = _required(line, "HistoryTime").rpartition("T")
-    occurred_at, note = _clock(options.ambiguous_time).convert(day, clock, "HistoryDate")
+    occurred_at, note = uk_clock(options.ambiguous_time).convert(day, clock, "HistoryDate")
     description = line.get("HistoryDescription") if options.publish_descriptions else None
     return StatusChanged(
         case_ref=number,

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from adapters.symology import codes
 from backbone import Adapter, Context, FeedOptions, Identity, RecordError, Skip, UnmappedCodeError
 from backbone.formats import RawRecord, csv_layout
-from backbone.times import AmbiguousTime, UkClock
+from backbone.times import AmbiguousTime, UkClock, uk_clock
 from schemas.servicerequests.v1 import State, StatusChanged
 from schemas.shared import SourceStatus, UtcTimestamp
 
@@ -66,7 +66,7 @@ class UpdatesOptions(FeedOptions):
     @cached_property
     def clock(self) -> UkClock:
         """Return the rule for local times with its memory."""
-        return UkClock(self.ambiguous_time)
+        return uk_clock(self.ambiguous_time)
 
 
 class States:

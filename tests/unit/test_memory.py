@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import weakref
 
 from backbone import memory
@@ -35,3 +37,35 @@ async def test_what_errors_leave_behind_is_let_go_once_for_those_that_come_toget
         assert left[-1]() is None
     finally:
         gc.enable()
+
+
+OF_A_WORKER = """
+import asyncio, contextlib
+from pathlib import Path
+from backbone import memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4_096
+
+memory.tune()
+before = resident()
+blocks = [bytes(100_000) for _ in range(1_000)]
+ends = blocks[::50]
+del blocks
+free = resident() - before
+
+async def wait():
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(memory.give_back(0.05), 0.3)
+
+asyncio.run(wait())
+print(free, resident() - before)
+"""
+
+
+def test_a_worker_gives_back_the_room_between_what_it_keeps() -> None:
+    """A hundred megabytes lie free between twenty blocks that stay; glibc by itself gives back none of them."""
+    run = subprocess.run([sys.executable, "-c", OF_A_WORKER], check=True, capture_output=True, text=True)
+    free, kept = map(int, run.stdout.split())
+    assert free > 90_000_000
+    assert kept < 10_000_000
