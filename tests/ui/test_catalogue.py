@@ -24,6 +24,7 @@ SCREENSHOTS = Path(os.environ.get("BACKBONE_SCREENSHOTS", Path(__file__).parents
 PLANNING = "families/planning.v1.html"
 DECIDED = "events/planning.v1/application-decided.html"
 PICTURE_TRIES = 10
+PICTURE_PAUSE_MS = 500
 AXE = {"preload": False}
 """The checker would fetch the style sheets a second time, which a page of a file may not do."""
 KINDS = ("index.html", PLANNING, DECIDED, "data-protection.html", "coverage.html", "subscribe.html")
@@ -113,7 +114,7 @@ def open_page(page: Page, site: Path, name: str) -> None:
 
 
 def picture(page: Page, name: str, *, whole: bool = True) -> None:
-    """Take a picture; a browser that was given no time to draw says so, and is asked again."""
+    """Take a picture; a browser that has no time to draw says so, is given some, and is asked again."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for left in reversed(range(PICTURE_TRIES)):
         try:
@@ -121,6 +122,8 @@ def picture(page: Page, name: str, *, whole: bool = True) -> None:
         except PlaywrightError as error:
             if not left or "Unable to capture" not in str(error):
                 raise
+            page.bring_to_front()
+            page.wait_for_timeout(PICTURE_PAUSE_MS)
         else:
             assert taken.startswith(b"\x89PNG")
             return
