@@ -22,8 +22,8 @@ def tune() -> None:
 
     Events in hand are many and have no cycles: looking for some among them cost a tenth of the pipeline's time. Blocks
     of a document are larger than what glibc maps anew each time and gives back at once, which cost a twentieth. Threads
-    only list and move files, so they need no heaps of their own, whose gaps nobody else can fill. Other C libraries are
-    left as they are.
+    only list, check, unpack and move files, so they need no heaps of their own, whose gaps nobody else can
+    fill. Other C libraries are left as they are.
     """
     gc.collect()
     gc.freeze()

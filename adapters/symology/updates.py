@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from adapters.symology import codes
 from backbone import Adapter, Context, FeedOptions, Identity, RecordError, Skip, UnmappedCodeError
 from backbone.formats import RawRecord, csv_layout
-from backbone.times import AmbiguousTime, UkClock, uk_clock
+from backbone.times import AmbiguousTime, uk_clock
 from schemas.servicerequests.v1 import State, StatusChanged
 from schemas.shared import SourceStatus, UtcTimestamp
 
@@ -62,11 +62,6 @@ class UpdatesOptions(FeedOptions):
     def states(self) -> "States":
         """Return the rules with their memory."""
         return States(self)
-
-    @cached_property
-    def clock(self) -> UkClock:
-        """Return the rule for local times with its memory."""
-        return uk_clock(self.ambiguous_time)
 
 
 class States:
@@ -143,7 +138,7 @@ def translate(update: Update, context: Context[UpdatesOptions]) -> StatusChanged
         raise RecordError(f"{field} is empty", code="record.missing-required", field=field)
     if not (number.isdecimal() and number.isascii()):
         raise RecordError("CRNo is not a number", code="record.bad-reference", field="CRNo")
-    occurred_at, note = options.clock.day_first(update[HISTORY], HISTORY)
+    occurred_at, note = uk_clock(options.ambiguous_time).day_first(update[HISTORY], HISTORY)
     if (options.window_start and occurred_at < options.window_start) or (
         options.window_end and occurred_at > options.window_end
     ):
