@@ -16,8 +16,9 @@ from backbone.testing.kafka_proxy import PRODUCE, Disturbance
 from backbone.testing.rows import events, faults, rows, write
 from backbone.worker import Worker
 from tests.faults.conftest import Stricken
-from tests.faults.watching import Processes, resident_bytes, settled, shown, until
+from tests.faults.watching import Processes, settled, shown, until
 from tests.outcomes import receipts
+from tests.process_use import resident_bytes
 
 FEED = (
     "\n  - {name: hw, adapter: symology, source: {type: files, url: drop, pattern: '*.csv', ready_after_secs: 0,"

@@ -30,12 +30,6 @@ def shown(worker: Worker) -> tuple[str, str]:
     return verdict.state, verdict.code
 
 
-def resident_bytes(process_id: int) -> int:
-    """Return how much memory a process has in use."""
-    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
-    return pages * 4_096
-
-
 async def unsettled(deployment: Deployment, topic: str) -> int:
     """Return how many offsets of a topic readers do not get to see yet."""
     places = [

@@ -179,23 +179,3 @@ async def fleet(folder: Path, bootstrap_servers: str, organisation: str, feeds: 
             with contextlib.suppress(ProcessLookupError):
                 worker.kill()
             await worker.wait()
-
-
-def sockets(worker: asyncio.subprocess.Process) -> int:
-    """Return how many sockets a worker has open."""
-    links = list(Path(f"/proc/{worker.pid}/fd").iterdir())
-    return sum(str(link.readlink()).startswith("socket:") for link in links if link.is_symlink())
-
-
-def rss_mb(worker: asyncio.subprocess.Process) -> float:
-    """Return the memory that a process holds now, in MB."""
-    for line in Path(f"/proc/{worker.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1_024
-    return 0.0
-
-
-def cpu_secs(worker: asyncio.subprocess.Process) -> float:
-    """Return the CPU time that a process has used."""
-    parts = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")

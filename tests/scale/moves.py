@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from backbone.testing.rows import events, faults
-from tests.scale.fleet import Fleet, cpu_secs, fleet, rss_mb, sockets
+from tests.process_use import cpu_secs, descriptors, resident_bytes
+from tests.scale.fleet import Fleet, fleet
 
 STEADY_SECS: Final = 3.0
 """How long the feeds run undisturbed before something happens."""
@@ -122,9 +123,9 @@ async def many_feeds(place: Place, *, feeds: int = 200, idle_secs: float = 10.0)
         for feed in made.feeds:
             made.write(feed)
         await made.caught_up(300)
-        before = [cpu_secs(worker) for worker in made.workers]
+        before = [cpu_secs(worker.pid) for worker in made.workers]
         await asyncio.sleep(idle_secs)
-        idle = tuple((cpu_secs(worker) - cpu) / idle_secs for worker, cpu in zip(made.workers, before, strict=True))
-        memory = tuple(rss_mb(worker) for worker in made.workers)
-        connected = tuple(sockets(worker) for worker in made.workers)
+        idle = tuple((cpu_secs(worker.pid) - cpu) / idle_secs for worker, cpu in zip(made.workers, before, strict=True))
+        memory = tuple(resident_bytes(worker.pid) / 1_048_576 for worker in made.workers)
+        connected = tuple(descriptors(worker.pid)[1] for worker in made.workers)
         return Many(ready, memory, idle, connected, await wrong_with(made))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backbone.embedded import EmbeddedKafka
-from tests.scale.fleet import Fleet, fleet, rss_mb
+from tests.process_use import resident_bytes
+from tests.scale.fleet import Fleet, fleet
 from tests.scale.moves import Place, wrong_with
 
 FEED = "backlog"
@@ -39,8 +40,9 @@ async def drain(place: Place, files: int, lines: int = 20) -> Drained:
         while made.arrivals.outstanding:
             assert worker.returncode is None, made.log(worker)[-2_000:]
             if len(made.arrivals.arrived) >= files // 20:
-                early = early or rss_mb(worker)
-                most = max(most, rss_mb(worker))
+                used_mb = resident_bytes(worker.pid) / 1_048_576
+                early = early or used_mb
+                most = max(most, used_mb)
             await asyncio.sleep(0.2)
         took = time.monotonic() - began
         assert await made.stop(worker) == 0

@@ -19,23 +19,17 @@ from backbone.logs import configure_logging
 from backbone.subscriber import Event, Settings, Subscriber
 from backbone.worker import run_worker
 from schemas.servicerequests.v1 import StatusChanged
+from tests.process_use import descriptors, resident_bytes
 
 
 def sample() -> dict[str, float]:
     """Return memory, blocks that Python has allocated, descriptors, sockets and tasks of this process now."""
-    descriptors, sockets = 0, 0
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - one of them is gone when it is looked at
-        descriptors += 1
-        try:
-            sockets += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")  # noqa: PTH115
-        except OSError:
-            continue
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    opened, sockets = descriptors(os.getpid())
     return {
         "at": time.monotonic(),
-        "rss_bytes": pages * os.sysconf("SC_PAGE_SIZE"),
+        "rss_bytes": resident_bytes(os.getpid()),
         "blocks": sys.getallocatedblocks(),
-        "descriptors": descriptors,
+        "descriptors": opened,
         "sockets": sockets,
         "tasks": len(asyncio.all_tasks()),
     }

@@ -5,6 +5,7 @@ import gc
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 from backbone import memory
 
@@ -39,33 +40,31 @@ async def test_what_errors_leave_behind_is_let_go_once_for_those_that_come_toget
         gc.enable()
 
 
+ROOT = Path(__file__).parents[2]
 OF_A_WORKER = """
-import asyncio, contextlib
-from pathlib import Path
+import asyncio, contextlib, os
 from backbone import memory
-
-def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4_096
+from tests.process_use import resident_bytes
 
 memory.tune()
-before = resident()
+before = resident_bytes(os.getpid())
 blocks = [bytes(100_000) for _ in range(1_000)]
 ends = blocks[::50]
 del blocks
-free = resident() - before
+free = resident_bytes(os.getpid()) - before
 
 async def wait():
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(memory.give_back(0.05), 0.3)
 
 asyncio.run(wait())
-print(free, resident() - before)
+print(free, resident_bytes(os.getpid()) - before)
 """
 
 
 def test_a_worker_gives_back_the_room_between_what_it_keeps() -> None:
     """A hundred megabytes lie free between twenty blocks that stay; glibc by itself gives back none of them."""
-    run = subprocess.run([sys.executable, "-c", OF_A_WORKER], check=True, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", OF_A_WORKER], cwd=ROOT, check=True, capture_output=True, text=True)
     free, kept = map(int, run.stdout.split())
     assert free > 90_000_000
     assert kept < 10_000_000
